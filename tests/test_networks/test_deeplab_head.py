@@ -1,0 +1,109 @@
+"""DeepLabV3PlusHead as MMSegmentation's users configure it (its numerics: test_goldens)."""
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmseg.registry import MODELS
+from torch import nn
+
+from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
+from mmseg_deeplab_ext.errors import ConfigError
+
+SMALL = dict(in_channels=32, channels=8, num_classes=3)
+
+
+def features(widths=(4, 8, 16, 32)):
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((17, 25), (9, 13), (5, 7), (5, 7))
+    return tuple(torch.randn(2, w, *s, generator=generator) for w, s in zip(widths, sizes))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(dilations=(6, 12, 18)), r"dilations=\(6, 12, 18\) must start with 1"),
+        (dict(c1_in_channels=4, c1_in_index=3), r"c1_in_index=3 must name .*stride 16"),
+        (dict(c1_in_channels=[4, 8], c1_in_index=[0, 1]), "from coarse to fine"),
+        (dict(c1_in_channels=[8, 4, 2], c1_in_index=[1, 0]), "lists of the same length"),
+        (dict(image_pooling=dict(crop_size=(65, 97))), "missing .*output_stride"),
+        (
+            dict(image_pooling=dict(crop_size=(9, 9), output_stride=8, size=3)),
+            r"unknown \['size'\]",
+        ),
+        (dict(aspp_channels=16), "aspp_channels=16 and channels=8 must be equal"),
+    ],
+)
+def test_an_impossible_argument_is_refused_with_advice(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        DeepLabV3PlusHead(**SMALL, **arguments)
+
+
+def test_a_pooling_window_larger_than_the_feature_map_is_refused():
+    pooling = dict(crop_size=(513, 513), output_stride=16)
+    head = DeepLabV3PlusHead(**SMALL, image_pooling=pooling).eval()
+    with pytest.raises(ConfigError, match=r"window of \(33, 33\) cells.*only \(5, 7\)"):
+        head(features())
+
+
+@pytest.mark.parametrize(
+    ("decoder", "size"),
+    [
+        (dict(), (5, 7)),
+        (dict(c1_in_channels=4), (17, 25)),
+        (dict(c1_in_channels=8, c1_in_index=1), (9, 13)),
+        (dict(c1_in_channels=(8, 4), c1_in_index=(1, 0)), (17, 25)),
+        (dict(c1_in_channels=(16, 8, 4), c1_in_index=(2, 1, 0), c1_channels=(6, 5, 4)), (17, 25)),
+    ],
+)
+def test_logits_come_at_the_size_of_the_last_tap(decoder, size):
+    head = DeepLabV3PlusHead(**SMALL, **decoder).eval()
+    assert head(features()).shape == (2, 3, *size)
+
+
+def test_dropout_is_elementwise_after_the_projection_and_absent_before_the_logits():
+    head = DeepLabV3PlusHead(**SMALL, dropout_ratio=0.5)
+    assert head.dropout is None
+    assert [m for m in head.modules() if isinstance(m, nn.Dropout)] == [head.aspp.dropout]
+    assert head.dropout_ratio == head.aspp.dropout.p == 0.5
+    assert not any(isinstance(m, nn.Dropout2d) for m in head.modules())
+
+
+def test_the_loss_is_averaged_over_the_pixels_that_are_not_ignored():
+    head = DeepLabV3PlusHead(**SMALL)
+    logits = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.full((1, 4, 4), 255)
+    labels[0, 0] = 1
+    loss = head.loss_decode(logits, labels, ignore_index=255)
+    expected = nn.functional.cross_entropy(logits, labels, ignore_index=255)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_batch_norms_have_tensorflows_constants():
+    head = DeepLabV3PlusHead(**SMALL, c1_in_channels=4)
+    norms = [m for m in head.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {(m.momentum, m.eps) for m in norms} == {(0.0003, 1.001e-5)}
+
+
+def test_sliding_windows_and_samplers_of_mmseg_apply():
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    model = MODELS.build(
+        dict(
+            type="EncoderDecoder",
+            backbone=dict(type="mmseg_deeplab_ext.ResNetV1Beta", depth=18),
+            decode_head=dict(
+                type="mmseg_deeplab_ext.DeepLabV3PlusHead", in_channels=512, channels=16,
+                c1_in_channels=64, num_classes=3,
+                sampler=dict(type="OHEMPixelSampler", thresh=0.7, min_kept=100),
+            ),
+            test_cfg=ConfigDict(mode="slide", crop_size=(49, 49), stride=(32, 32)),
+        )
+    )  # fmt: skip
+    image = torch.randn(2, 3, 65, 97)
+    with torch.no_grad():
+        results = model.eval().predict(image)
+    assert results[0].pred_sem_seg.data.shape == (1, 65, 97)
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 65, 97).long()))] * 2
+    losses = model.train().loss(image, samples)
+    losses["decode.loss_ce"].backward()

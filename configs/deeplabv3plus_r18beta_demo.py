@@ -26,7 +26,7 @@ palette = [
 # which uses them, would see noise.
 norm_cfg = dict(type="BN", momentum=0.1)
 model = dict(
-    data_preprocessor=dict(size=(129, 129), test_cfg=dict(size=(161, 161))),
+    data_preprocessor=dict(size=(97, 97), test_cfg=dict(size=(129, 129))),
     backbone=dict(depth=18, multi_grid=(1, 2), norm_cfg=norm_cfg),
     decode_head=dict(
         in_channels=512, c1_in_channels=64, num_classes=len(classes), norm_cfg=norm_cfg
@@ -36,7 +36,7 @@ model = dict(
 train_pipeline = [
     dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
     dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=len(classes)),
-    dict(type="RandomCrop", crop_size=(129, 129)),
+    dict(type="RandomCrop", crop_size=(97, 97)),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
@@ -44,6 +44,21 @@ test_pipeline = [
     dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
     dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=len(classes)),
     dict(type="PackSegInputs"),
+]
+tta_pipeline = [
+    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="Resize", scale_factor=factor) for factor in (0.75, 1.0, 1.25)],
+            [
+                dict(type="RandomFlip", prob=0.0, direction="horizontal"),
+                dict(type="RandomFlip", prob=1.0, direction="horizontal"),
+            ],
+            [dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=len(classes))],
+            [dict(type="PackSegInputs")],
+        ],
+    ),
 ]
 demo_dataset = dict(
     type="BaseSegDataset",
@@ -72,7 +87,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-max_iters = 300
+max_iters = 400
 global_batch_size = 8
 optim_wrapper = dict(optimizer=dict(lr=0.05))
 param_scheduler = [
@@ -82,7 +97,7 @@ param_scheduler = [
 train_cfg = dict(max_iters=max_iters, val_interval=100)
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(interval=100, max_keep_ckpts=1),
+    checkpoint=dict(interval=100, max_keep_ckpts=2),
     visualization=dict(draw=True, interval=10),
 )
 randomness = dict(seed=0)

@@ -21,9 +21,8 @@ def run_command(*command, cwd, code=0, timeout=300, **environment):
         command,
         cwd=str(cwd),
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
         timeout=timeout,
     )
     assert process.returncode == code, (

@@ -1,0 +1,41 @@
+# The two commands of the README: `make demo` and `make test`. `make check` is for developers.
+# STACK=onedl (default) or openmmlab; PYTHON=python3.11 chooses the interpreter.
+
+STACK ?= onedl
+PYTHON ?= python3
+VENV := .venv-$(STACK)
+RUN := $(VENV)/bin/python
+DEMO := work_dirs/demo
+DEMO_CONFIG := configs/deeplabv3plus_r18beta_demo.py
+
+# Threads that wait without spinning: as fast on a quiet machine, several times faster on a busy one.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test check env
+
+demo: $(DEMO)/evaluated
+	@$(RUN) tools/contact_sheet.py data/demo $(DEMO)/predictions --metrics $(DEMO)/test
+
+data/demo/demo.json: | env
+	$(RUN) tools/make_demo_dataset.py data/demo
+
+# --resume: an interrupted training goes on from its last checkpoint.
+$(DEMO)/trained: | data/demo/demo.json
+	$(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO) --resume
+	@touch $@
+
+$(DEMO)/evaluated: $(DEMO)/trained
+	$(RUN) tools/test.py $(DEMO_CONFIG) "$$(cat $(DEMO)/last_checkpoint)" \
+	    --work-dir $(DEMO)/test --out $(DEMO)/predictions
+	@touch $@
+
+test: env
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+check: env
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy mmseg_deeplab_ext/checkpoints
+
+env:
+	@PYTHON=$(PYTHON) tools/make_env.sh $(STACK) $(VENV)

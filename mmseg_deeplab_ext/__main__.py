@@ -1,0 +1,57 @@
+"""``python -m mmseg_deeplab_ext check``: what is installed here, and does it suffice?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from typing import Iterator, Sequence
+
+from mmseg_deeplab_ext import __version__
+from mmseg_deeplab_ext.compat import UNDECLARED, Finding, check_environment, explain
+from mmseg_deeplab_ext.compat import has_compiled_ops as mmcv_has_compiled_ops
+from mmseg_deeplab_ext.hosts import HOSTS, MMCV, family
+
+_OTHERS = ("numpy", "crc32c", "torchvision", "cv2", *UNDECLARED, "pkg_resources")
+
+
+def environment_table(findings: Sequence[Finding]) -> list[str]:
+    """Describe the environment in aligned lines: package, state, what brings it."""
+    rows = [
+        ("Python", "ok", f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"),
+        ("mmseg_deeplab_ext", "ok", __version__),
+        *_host_rows(),
+        *((name, "ok" if find_spec(name) else "absent", "") for name in _OTHERS),
+    ]
+    states = {f.package: "PROBLEM" if f.blocking else "note" for f in findings}
+    rows = [(name, states.get(name, state), text) for name, state, text in rows]
+    width = max(len(name) for name, _, _ in rows)
+    return [f"{name:<{width}}  {state:<7}  {text}".rstrip() for name, state, text in rows]
+
+
+def _host_rows() -> Iterator[tuple[str, str, str]]:
+    for host in HOSTS:
+        brought_by = ", ".join(f"{name} {version}" for name, version in host.installed().items())
+        if host is MMCV and find_spec("mmcv"):
+            brought_by += f", compiled operations: {'yes' if mmcv_has_compiled_ops() else 'no'}"
+        present = find_spec(host.module) is not None
+        yield host.module, "ok" if present else "absent", brought_by or "no metadata" * present
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0 if training is possible here and 1 if not."""
+    parser = argparse.ArgumentParser(prog="python -m mmseg_deeplab_ext", description=__doc__)
+    parser.add_argument("command", choices=["check"], help="check: report on this environment")
+    parser.parse_args(argv)
+    findings = check_environment()
+    print("\n".join(environment_table(findings)))
+    print(f"\nFamily of mmengine, mmcv and mmseg to use here: {family()}")
+    if findings:
+        print(f"\n{explain(findings)}")
+    ready = not any(finding.blocking for finding in findings)
+    print(f"\n{'Ready.' if ready else 'Not ready.'}")
+    return 0 if ready else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

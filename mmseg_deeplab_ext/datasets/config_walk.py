@@ -1,0 +1,115 @@
+"""Find the data sets and the heads in a config, however they are nested."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping, Sequence
+
+from mmengine import list_from_file
+
+from ..errors import ConfigError
+from ..registry import DATASETS
+
+SPLITS = ("train", "val", "test")
+
+
+def leaf_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Unwrap a data set's config.
+
+    Args:
+        dataset: Config of a data set or of a wrapper (`ConcatDataset`, `RepeatDataset`,
+            `ClassBalancedDataset`, `MultiImageMixDataset`, ...), nested at will. Wrappers hold
+            what they wrap under ``dataset`` or ``datasets``.
+
+    Yields:
+        The configs of the data sets that read files.
+    """
+    inner = dataset.get("datasets", dataset.get("dataset"))
+    if inner is None:
+        yield dataset
+        return
+    for part in inner if isinstance(inner, (list, tuple)) else [inner]:
+        yield from leaf_datasets(part)
+
+
+def datasets_of(
+    cfg: Mapping[str, Any], splits: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Find the data sets behind the data loaders.
+
+    Args:
+        cfg: A whole config.
+        splits: Which of ``"train"``, ``"val"`` and ``"test"``.
+
+    Yields:
+        (split, config of a data set that reads files); none for a split without data loader.
+
+    Raises:
+        ConfigError: An unknown split.
+    """
+    for split in splits:
+        if split not in SPLITS:
+            raise ConfigError(f"unknown split {split!r}; allowed are {', '.join(SPLITS)}.")
+        loader = cfg.get(f"{split}_dataloader")
+        if loader:
+            for leaf in leaf_datasets(loader["dataset"]):
+                yield split, leaf
+
+
+def dataset_class(leaf: Mapping[str, Any]) -> type:
+    """Look a data set's class up, whether the config has its name or, lazily, the class.
+
+    Raises:
+        ConfigError: No registry knows the name.
+    """
+    kind = leaf["type"]
+    found = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if found is None:
+        raise ConfigError(
+            f"data set type {kind!r} is in no registry. Is the name right, and is the module that "
+            "registers it named in custom_imports?"
+        )
+    return found
+
+
+def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
+    """The classes of a data set: its ``metainfo``'s or its type's; None where neither has any."""
+    declared = (leaf.get("metainfo") or {}).get("classes")
+    if isinstance(declared, str):
+        return list_from_file(declared)
+    if declared is None:
+        return getattr(dataset_class(leaf), "METAINFO", {}).get("classes")
+    return declared
+
+
+def pipeline_steps(pipeline: Any) -> Iterator[Mapping[str, Any]]:
+    """Walk a pipeline's transforms, those inside others (`TestTimeAug`, ...) included."""
+    if isinstance(pipeline, (list, tuple)):
+        for step in pipeline:
+            yield from pipeline_steps(step)
+    elif isinstance(pipeline, Mapping):
+        yield pipeline
+        yield from pipeline_steps(pipeline.get("transforms"))
+
+
+def step_name(step: Mapping[str, Any]) -> str:
+    """A transform's class name without its scope."""
+    kind = step["type"]
+    return kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__
+
+
+def heads_of(model: Mapping[str, Any], key: str = "model") -> list[tuple[str, Mapping[str, Any]]]:
+    """Find the decode and auxiliary heads of a segmentor or of a wrapper (``module``) around one.
+
+    Returns:
+        (key in the config, config of the head) pairs.
+    """
+    if "module" in model:
+        return heads_of(model["module"], f"{key}.module")
+    heads = []
+    for name in ("decode_head", "auxiliary_head"):
+        head = model.get(name)
+        if isinstance(head, (list, tuple)):
+            heads += [(f"{key}.{name}[{position}]", one) for position, one in enumerate(head)]
+        elif head:
+            heads.append((f"{key}.{name}", head))
+    return heads

@@ -1,0 +1,7 @@
+"""Training pieces that MMEngine and MMSegmentation lack: hooks, and the way to a Runner."""
+
+from mmseg_deeplab_ext.engine.amp import CpuAmpOptimWrapper
+from mmseg_deeplab_ext.engine.batch_size import GlobalBatchSizeHook
+from mmseg_deeplab_ext.engine.freeze_batch_norm import FreezeBatchNormHook
+
+__all__ = ["CpuAmpOptimWrapper", "FreezeBatchNormHook", "GlobalBatchSizeHook"]

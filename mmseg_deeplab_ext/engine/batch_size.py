@@ -1,0 +1,117 @@
+"""One batch size for all processes together: the config key ``global_batch_size``.
+
+The learning rate of a recipe belongs to the number of images per iteration over *all* processes,
+while MMEngine's ``train_dataloader.batch_size`` counts those of one process.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.registry import HOOKS
+
+KEY = "global_batch_size"
+PER_PROCESS_KEY = "train_dataloader.batch_size"
+
+
+def share_global_batch(cfg: Config, world_size: int, *, options: Mapping[str, Any]) -> list[str]:
+    """Give every process its part of ``cfg.global_batch_size``, in place.
+
+    A config file states the batch size of a single process beside the total, for tools that don't
+    know the total; here it is replaced. One that is neither that nor right for these processes was
+    meant to be used, and is refused rather than overwritten.
+
+    Args:
+        cfg: Training config. Without the key ``global_batch_size``, or with None, its data loader
+            stays as it is.
+        world_size: Number of processes that train together.
+        options: What the user set on the command line. A batch size per process given there wins
+            over a global one from the config file.
+
+    Returns:
+        Sentences for the log, one per change made.
+
+    Raises:
+        ConfigError: ``global_batch_size`` is no positive whole number, the processes can't share
+            it evenly, or it contradicts a batch size per process that was meant to be used.
+    """
+    total = cfg.get(KEY)
+    if total is None:
+        return []
+    loader = cfg.train_dataloader
+    given = loader.get("batch_size")
+    if PER_PROCESS_KEY in options and KEY not in options:
+        cfg[KEY] = None
+        return [
+            f"{PER_PROCESS_KEY}={given} from the command line times {world_size} process(es) "
+            f"replaces {KEY}={total}; the learning rate stays as configured."
+        ]
+    if PER_PROCESS_KEY in options or (KEY not in options and given not in (None, total)):
+        check_total(total, given, world_size)
+        return []
+    loader.batch_size = _divide(total, world_size)
+    if loader.batch_size == given:
+        return []
+    return [f"{KEY}={total} over {world_size} process(es): {PER_PROCESS_KEY}={loader.batch_size}."]
+
+
+def check_total(total: int, per_process: int, world_size: int) -> None:
+    """Compare the images per iteration that a run would see with the wanted number.
+
+    Args:
+        total: Wanted images per iteration over all processes.
+        per_process: Images per iteration of one process.
+        world_size: Number of processes.
+
+    Raises:
+        ConfigError: They differ; the message says what to set.
+    """
+    if per_process * world_size == total:
+        return
+    wanted = _divide(total, world_size)
+    raise ConfigError(
+        f"{PER_PROCESS_KEY}={per_process} on {world_size} process(es) makes "
+        f"{per_process * world_size} images per iteration, but the config's {KEY} is {total}, "
+        f"which its learning rate belongs to. Either set `--cfg-options "
+        f"{PER_PROCESS_KEY}={wanted}`, or keep {per_process} and say so with `--cfg-options "
+        f"{KEY}=None` (and scale the learning rate); the same keys work in a config file."
+    )
+
+
+def _divide(total: int, world_size: int) -> int:
+    if isinstance(total, bool) or not isinstance(total, int) or total < 1:
+        raise ConfigError(f"{KEY} must be a positive whole number or None, but is {total!r}.")
+    if total % world_size == 0:
+        return total // world_size
+    possible = ", ".join(str(n) for n in range(1, total + 1) if total % n == 0)
+    raise ConfigError(
+        f"{KEY}={total} can't be shared evenly by {world_size} processes. Use one of {possible} "
+        f"processes, or choose the images per process yourself with `--cfg-options "
+        f"{PER_PROCESS_KEY}=N {KEY}=None` (and scale the learning rate to N x {world_size})."
+    )
+
+
+@HOOKS.register_module()
+class GlobalBatchSizeHook(Hook):
+    """Stop a training whose batch over all processes is not the config's ``global_batch_size``.
+
+    ``tools/train.py`` sets the batch size per process itself. MMSegmentation's own tools know
+    nothing of the key; there this hook keeps a run on eight GPUs from silently training with
+    eight times the recipe's batch. It does nothing where the key is absent or None.
+    """
+
+    def before_train(self, runner: Any) -> None:
+        """Compare the data loader that the training will use with the config.
+
+        Raises:
+            ConfigError: The batch sizes contradict.
+        """
+        total = runner.cfg.get(KEY)
+        if total is not None:
+            # A custom batch sampler leaves DataLoader.batch_size None and has its own.
+            per_process = runner.train_dataloader.batch_sampler.batch_size
+            check_total(total, per_process, runner.world_size)

@@ -1,0 +1,85 @@
+"""From a config file to what the Runner is built from."""
+
+import os
+
+import pytest
+from mmengine.config import Config
+
+from mmseg_deeplab_ext.engine import launch
+from mmseg_deeplab_ext.engine.launch import evaluation_runner, load_config, training_runner
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("train_cfg = dict(max_iters=10)\n")
+    return path
+
+
+@pytest.fixture
+def _config_only(monkeypatch):
+    """Return the config in place of a Runner built from it."""
+    monkeypatch.setattr(launch, "_check_data", lambda cfg, splits: None)
+    monkeypatch.setattr(launch, "_build_runner", lambda cfg, notes: cfg)
+
+
+def test_the_work_dir_is_the_arguments_then_the_files_then_named_after_the_file(config_file):
+    assert load_config(str(config_file)).work_dir == os.path.join("work_dirs", "mine")
+    config_file.write_text("work_dir = 'here'\n")
+    assert load_config(str(config_file)).work_dir == "here"
+    assert load_config(str(config_file), work_dir="there").work_dir == "there"
+
+
+def test_options_replace_what_the_file_says(config_file):
+    cfg = load_config(str(config_file), options={"train_cfg.max_iters": 3, "load_from": "a.pth"})
+    assert cfg.train_cfg.max_iters == 3
+    assert cfg.load_from == "a.pth"
+
+
+@pytest.mark.usefixtures("_config_only")
+@pytest.mark.parametrize(("in_file", "argument"), [(True, False), (False, True)])
+def test_resume_works_from_the_file_as_well_as_from_the_command_line(tmp_path, in_file, argument):
+    cfg = Config({"launcher": "none", "resume": in_file, "work_dir": str(tmp_path)})
+    assert training_runner(cfg, resume=argument).resume is True
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.touch()
+    return str(path)
+
+
+@pytest.mark.usefixtures("_config_only")
+def test_an_evaluation_loads_the_checkpoint_and_resumes_nothing(checkpoint):
+    cfg = evaluation_runner(Config({"resume": True}), checkpoint=checkpoint)
+    assert cfg.load_from == checkpoint
+    assert cfg.resume is False
+
+
+@pytest.mark.usefixtures("_config_only")
+def test_tta_wraps_the_model_and_takes_its_own_pipeline(checkpoint):
+    cfg = Config(
+        {
+            "model": {"type": "EncoderDecoder"},
+            "tta_model": {"type": "SegTTAModel"},
+            "tta_pipeline": [{"type": "TestTimeAug"}],
+            "test_dataloader": {"dataset": {"pipeline": []}},
+        }
+    )
+    cfg = evaluation_runner(cfg, checkpoint=checkpoint, tta=True)
+    assert cfg.model.to_dict() == {"type": "SegTTAModel", "module": {"type": "EncoderDecoder"}}
+    assert cfg.test_dataloader.dataset.pipeline[0].type == "TestTimeAug"
+
+
+@pytest.mark.usefixtures("_config_only")
+@pytest.mark.parametrize("as_list", [False, True])
+def test_out_reaches_the_iou_metric_alone_or_among_others(checkpoint, as_list):
+    metric = {"type": "mmseg.IoUMetric"}
+    evaluator = [{"type": "DumpResults"}, metric] if as_list else metric
+    cfg = evaluation_runner(
+        Config({"test_evaluator": evaluator}), checkpoint=checkpoint, out="labels"
+    )
+    found = cfg.test_evaluator[1] if as_list else cfg.test_evaluator
+    assert found.output_dir == "labels"
+    assert not as_list or "output_dir" not in cfg.test_evaluator[0]

@@ -1,0 +1,51 @@
+"""The seed of an interrupted run, so that its images go on in the same order."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_deeplab_ext.engine.resume import resume_seed
+from mmseg_deeplab_ext.errors import ConfigError
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    torch.save({"meta": {"seed": 1234}, "state_dict": {}}, tmp_path / "iter_2.pth")
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_2.pth"))
+    return tmp_path
+
+
+def test_the_seed_of_the_latest_checkpoint_is_taken_over(work_dir):
+    cfg = Config({"work_dir": str(work_dir), "resume": True, "randomness": {"deterministic": True}})
+    (note,) = resume_seed(cfg)
+    assert dict(cfg.randomness) == {"deterministic": True, "seed": 1234}
+    assert "iter_2.pth" in note
+
+
+def test_a_named_checkpoint_goes_before_the_latest(work_dir):
+    torch.save({"meta": {"seed": 77}, "state_dict": {}}, work_dir / "other.pth")
+    other = str(work_dir / "other.pth")
+    cfg = Config({"work_dir": str(work_dir), "resume": True, "load_from": other})
+    resume_seed(cfg)
+    assert cfg.randomness.seed == 77
+
+
+@pytest.mark.parametrize("keys", [{"resume": False}, {"resume": True, "randomness": {"seed": 5}}])
+def test_nothing_changes_without_resume_or_with_a_configured_seed(work_dir, keys):
+    cfg = Config({"work_dir": str(work_dir), **keys})
+    before = cfg.pretty_text
+    assert resume_seed(cfg) == []
+    assert cfg.pretty_text == before
+
+
+def test_a_work_dir_without_checkpoint_is_said_to_start_anew(tmp_path):
+    (note,) = resume_seed(Config({"work_dir": str(tmp_path), "resume": True}))
+    assert "starts anew" in note
+
+
+def test_a_latest_checkpoint_that_is_gone_is_named_with_two_ways_out(work_dir):
+    (work_dir / "iter_2.pth").unlink()
+    with pytest.raises(ConfigError, match=r"iter_2\.pth does not exist") as caught:
+        resume_seed(Config({"work_dir": str(work_dir), "resume": True}))
+    assert "load_from=PATH" in str(caught.value)
+    assert "last_checkpoint" in str(caught.value)

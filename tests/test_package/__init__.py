@@ -1,0 +1,1 @@
+"""The package as a whole: imports, registration, plugins, the environment, the wheel."""

@@ -1,0 +1,134 @@
+"""What importing the package pulls in, and which of its parts may import which."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import mmseg_deeplab_ext
+from tests.support.processes import run_python
+
+REPO = Path(__file__).resolve().parents[2]
+PACKAGE = REPO / "mmseg_deeplab_ext"
+HOSTS = {"torch", "torchvision", "mmengine", "mmcv", "mmseg"}
+
+# Part of the package -> the parts that its modules may import, besides itself and `errors`.
+MAY_IMPORT = {
+    "errors": set(),
+    "hosts": set(),
+    "arch": set(),
+    "layers": {"arch"},
+    "registry": set(),
+    "backbones": {"arch", "layers", "registry"},
+    "decode_heads": {"arch", "layers", "registry"},
+    "checkpoints": {"arch"},
+    "datasets": {"registry"},
+    "engine": {"datasets", "registry"},
+    "losses": {"registry"},
+    "compat": {"hosts"},
+    "safe_globals": set(),
+    "utils": {"registry"},
+    "visualization": set(),
+    "plugins": {"compat", "registry", "safe_globals"},
+    "__main__": {"compat", "hosts"},
+    "__init__": set(),
+}
+
+# Modules that work where PyTorch and MMSegmentation are absent.
+HOST_FREE = ["__init__.py", "__main__.py", "arch.py", "compat.py", "errors.py", "hosts.py"]
+# The checkpoints' modules that may know PyTorch; the others read files into NumPy arrays.
+WITH_TORCH = {"checkpoints/convert.py", "checkpoints/loader.py"}
+
+
+def python_files():
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [path.relative_to(PACKAGE) for path in files if ".mim" not in path.parts]
+
+
+def imported_modules(path):
+    """Absolute names of all modules that a file of the package imports."""
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            package = ["mmseg_deeplab_ext", *path.parts][: -node.level]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from (".".join([*package, name]) for name in names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            if node.module == "mmseg_deeplab_ext":
+                yield from (f"mmseg_deeplab_ext.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", python_files(), ids=str)
+def test_imports_go_one_way(path):
+    part = path.parts[0].replace(".py", "")
+    assert part in MAY_IMPORT, f"say in MAY_IMPORT what {part} may import"
+    allowed = MAY_IMPORT[part] | {part, "errors", "__version__"}
+    for name in imported_modules(path):
+        package, _, rest = name.partition(".")
+        assert package not in {"tools", "configs", "tests"}, f"{path} imports {name}"
+        if package == "mmseg_deeplab_ext" and rest:
+            assert rest.split(".")[0] in allowed, f"{path} imports {name}"
+
+
+def test_reading_checkpoints_and_checking_the_environment_need_no_host_package():
+    readers = [path for path in python_files() if path.parts[0] == "checkpoints"]
+    assert readers
+    for path in [Path(name) for name in HOST_FREE] + readers:
+        if str(path) not in WITH_TORCH:
+            hosts = {name.split(".")[0] for name in imported_modules(path)} & HOSTS
+            assert not hosts, f"{path} imports {hosts}"
+
+
+def test_the_registry_module_imports_nothing_of_ours():
+    modules = {name.split(".")[0] for name in imported_modules(Path("registry.py"))}
+    assert modules == {"__future__", "mmengine", "mmseg"}
+
+
+def test_importing_the_package_loads_no_host_package_and_leaves_the_environment_unchecked(tmp_path):
+    run_python(
+        f"""
+        import sys
+        import mmseg_deeplab_ext
+        import mmseg_deeplab_ext.checkpoints
+        import mmseg_deeplab_ext.plugins
+        import mmseg_deeplab_ext.__main__
+        dir(mmseg_deeplab_ext)
+        loaded = {{name.split(".")[0] for name in sys.modules}}
+        assert not loaded & {HOSTS!r}, loaded
+        assert "mmseg_deeplab_ext.errors" in sys.modules
+        """,
+        cwd=tmp_path,
+    )
+
+
+def test_every_registered_class_is_a_name_of_the_package():
+    from mmseg_deeplab_ext.registry import OWN
+
+    registered = {}
+    for child in OWN:
+        child.import_from_location()
+        registered.update(child.module_dict)
+    assert registered
+    for name, cls in registered.items():
+        assert name in dir(mmseg_deeplab_ext), name
+        assert getattr(mmseg_deeplab_ext, name) is cls
+    for name in mmseg_deeplab_ext.__all__:
+        assert getattr(mmseg_deeplab_ext, name) is not None
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'ResNetV9'"):
+        mmseg_deeplab_ext.ResNetV9  # noqa: B018
+
+
+def test_all_sources_are_valid_for_python_3_8():
+    files = [REPO / "setup.py"]
+    for folder in (PACKAGE, REPO / "configs", REPO / "tools", REPO / "tests"):
+        files += folder.rglob("*.py")
+    for path in files:
+        ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 8))

@@ -1,0 +1,106 @@
+"""tools/test.py: the scores of a checkpoint, its predictions as files, and wrong arguments."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_deeplab_ext.errors import ConfigError
+from tests.test_tools.conftest import TOOLS, free_port, scalars
+
+
+@pytest.fixture(scope="module")
+def evaluate():
+    """The tool's main function, run in this process."""
+    spec = importlib.util.spec_from_file_location("deeplab_tools_test", TOOLS / "test.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda *argv: module.main([str(argument) for argument in argv])
+
+
+@pytest.fixture(scope="module")
+def tested(uninterrupted, call, tmp_path_factory):
+    """One run of the tool on the checkpoint of a training, with files asked for."""
+    folder = tmp_path_factory.mktemp("tested")
+    result = call(
+        TOOLS / "test.py",
+        uninterrupted.config,
+        uninterrupted.work_dir / "iter_8.pth",
+        "--work-dir",
+        folder / "work",
+        "--out",
+        folder / "labels",
+        "--show-dir",
+        folder / "pictures",
+    )
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_a_checkpoint_gets_the_scores_that_its_training_logged(uninterrupted, tested):
+    first, last = scalars(uninterrupted.work_dir, "aAcc")
+    assert scalars(tested / "work", "aAcc") == [last]
+    assert scalars(tested / "work", "mIoU") == scalars(uninterrupted.work_dir, "mIoU")[-1:]
+    assert first != last, "two equal checkpoints prove nothing"
+
+
+@pytest.mark.slow
+def test_out_holds_one_label_image_of_classes_per_image(tested, data_root):
+    names = (data_root / "ImageSets" / "Segmentation" / "val.txt").read_text().split()
+    assert sorted(path.stem for path in (tested / "labels").glob("*.png")) == sorted(names)
+    for name in names:
+        label = np.array(Image.open(tested / "labels" / f"{name}.png"))
+        truth = np.array(Image.open(data_root / "SegmentationClass" / f"{name}.png"))
+        assert label.shape == truth.shape
+        assert label.max() < 7
+
+
+@pytest.mark.slow
+def test_show_dir_holds_painted_images(tested):
+    names = [path.name for path in (tested / "pictures").glob("vis_data/vis_image/*.png")]
+    assert len(names) == 4, names
+
+
+@pytest.mark.slow
+def test_two_processes_get_the_scores_of_one(uninterrupted, tested, call, tmp_path):
+    result = call(
+        TOOLS / "dist_test.sh",
+        uninterrupted.config,
+        uninterrupted.work_dir / "iter_8.pth",
+        2,
+        "--work-dir",
+        tmp_path / "work",
+        PORT=free_port(),
+    )
+    assert result.returncode == 0, result.stderr
+    for key in ("mIoU", "aAcc"):
+        assert scalars(tmp_path / "work", key) == scalars(tested / "work", key)
+
+
+def test_a_checkpoint_that_does_not_exist_is_named(evaluate, write_config):
+    with pytest.raises(ConfigError, match=r"The checkpoint nothing\.pth does not exist"):
+        evaluate(write_config("no_checkpoint").config, "nothing.pth")
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "message"),
+    [
+        (["tta_pipeline = None"], ["--tta"], "--tta needs tta_pipeline"),
+        (
+            ['test_evaluator = dict(type="mmseg.CityscapesMetric", output_dir="x")'],
+            ["--out", "y"],
+            "--out needs an IoUMetric",
+        ),
+        (["default_hooks = dict(visualization=None)"], ["--show-dir", "x"], "visualisation hook"),
+    ],
+)
+def test_an_argument_that_the_config_can_not_serve_is_explained(
+    evaluate, write_config, tmp_path, lines, arguments, message
+):
+    checkpoint = tmp_path / "any.pth"
+    checkpoint.touch()
+    run = write_config("unfit", *lines)
+    with pytest.raises(ConfigError, match=message):
+        evaluate(run.config, checkpoint, *arguments)

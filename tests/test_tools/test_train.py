@@ -1,0 +1,132 @@
+"""tools/train.py: one process, and what a user may get wrong."""
+
+import importlib.util
+from pathlib import Path
+
+import mmseg
+import pytest
+from mmengine.config import Config
+
+from mmseg_deeplab_ext.errors import ConfigError, DatasetError
+from tests.test_tools.conftest import REPO, TOOLS, recorded, scalars
+
+
+@pytest.fixture(scope="module")
+def train():
+    """The tool's main function, run in this process."""
+    spec = importlib.util.spec_from_file_location("deeplab_tools_train", TOOLS / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda *argv: module.main([str(argument) for argument in argv])
+
+
+@pytest.mark.slow
+def test_a_training_lowers_the_loss_validates_and_leaves_checkpoints(uninterrupted):
+    iterations, last = recorded(uninterrupted)
+    assert [line["iteration"] for line in iterations] == list(range(1, 9))
+    assert iterations[-1]["loss"] < iterations[0]["loss"]
+    assert last["model"] == "EncoderDecoder"
+    assert len(scalars(uninterrupted.work_dir, "mIoU")) == 2
+    assert {path.name for path in uninterrupted.work_dir.glob("*.pth")} == {
+        "iter_4.pth",
+        "iter_8.pth",
+    }
+
+
+@pytest.mark.slow
+def test_amp_cfg_options_and_work_dir_take_effect(train, write_config, tmp_path):
+    run = write_config("amp")
+    train(
+        run.config,
+        "--amp",
+        "--work-dir",
+        tmp_path / "elsewhere",
+        "--cfg-options",
+        "train_cfg.max_iters=2",
+        "train_dataloader.batch_size=2",
+        "train_dataloader.num_workers=0",
+        "train_dataloader.persistent_workers=False",
+        "optim_wrapper.optimizer.momentum=0.5",
+    )
+    iterations, _ = recorded(run)
+    assert [len(line["images"]) for line in iterations] == [2, 2]
+    assert all(0 < line["loss"] < 4 for line in iterations)
+    used = Config.fromfile(tmp_path / "elsewhere" / "amp.py")
+    assert used.optim_wrapper.type in ("AmpOptimWrapper", "mmseg_deeplab_ext.CpuAmpOptimWrapper")
+    assert used.optim_wrapper.optimizer.momentum == 0.5
+    assert used.global_batch_size is None
+    log = next((tmp_path / "elsewhere").glob("*/*.log")).read_text()
+    assert "train_dataloader.batch_size=2 from the command line" in log
+
+
+@pytest.mark.slow
+def test_the_training_tool_of_mmsegmentation_takes_the_config_too(call, write_config):
+    run = write_config("stock", "train_cfg = dict(max_iters=2, val_interval=2)")
+    tool = Path(mmseg.__file__).parent / ".mim" / "tools" / "train.py"
+    result = call(tool, run.config)
+    assert result.returncode == 0, result.stderr
+    iterations, last = recorded(run)
+    assert len(iterations) == 2
+    assert last["model"] == "EncoderDecoder"
+
+
+def test_an_unknown_config_file_is_named_without_a_traceback(call):
+    result = call(TOOLS / "train.py", "configs/deeplabv4.py")
+    assert result.returncode == 1
+    assert "error: The config file configs/deeplabv4.py can't be read" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_data_set_stops_before_anything_is_built(train, write_config):
+    run = write_config("no_data", 'train_dataloader["dataset"]["data_root"] = "/nowhere"')
+    with pytest.raises(DatasetError, match="/nowhere"):
+        train(run.config)
+    assert not run.work_dir.exists()
+
+
+def test_an_option_that_nothing_reads_is_refused_with_the_nearest_key(train, write_config):
+    run = write_config("typo")
+    with pytest.raises(ConfigError, match="Did you mean 'train_cfg'"):
+        train(run.config, "--cfg-options", "train_cgf.max_iters=10")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("max_iters", "takes KEY=VALUE pairs, but got 'max_iters'"),
+        ("=3", "takes KEY=VALUE pairs, but got '=3'"),
+        ("crop=[(1,2]", "Imbalanced brackets"),
+    ],
+)
+def test_an_option_that_is_no_pair_is_a_usage_error(train, write_config, capsys, option, message):
+    with pytest.raises(SystemExit) as caught:
+        train(REPO / "configs" / "deeplabv3plus_r18beta_demo.py", "--cfg-options", option)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_option_below_a_value_that_has_no_keys_is_refused(train, write_config):
+    run = write_config("no_keys")
+    with pytest.raises(ConfigError, match="--cfg-options does not fit"):
+        train(run.config, "--cfg-options", "train_dataloader.dataset.pipeline.9.scale=3")
+
+
+@pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi"])
+def test_a_launcher_without_its_environment_is_explained(
+    train, write_config, launcher, monkeypatch
+):
+    for name in ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    run = write_config(f"launcher_{launcher}")
+    with pytest.raises(ConfigError, match=f"--launcher {launcher} needs the environment variable"):
+        train(run.config, "--launcher", launcher)
+
+
+def test_a_number_of_processes_that_can_not_share_the_batch_is_refused(
+    train, write_config, monkeypatch
+):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    run = write_config("three_processes")
+    with pytest.raises(ConfigError, match="4 can't be shared evenly by 3 processes"):
+        train(run.config, "--launcher", "pytorch")
+    assert not run.work_dir.exists()

@@ -1,0 +1,142 @@
+"""The contact sheet of image, ground truth and prediction."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from mmseg.evaluation import IoUMetric
+from PIL import Image
+
+from mmseg_deeplab_ext.datasets.demo_dataset import DemoSpec, make_demo_dataset
+from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES, DEMO_PALETTE
+from mmseg_deeplab_ext.errors import DatasetError
+from mmseg_deeplab_ext.visualization import (
+    ClassColours,
+    SampleFolders,
+    contact_sheet,
+    evenly_chosen,
+    read_miou,
+)
+
+NAMES = [f"scene_{number:05d}" for number in (1, 2, 3)]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("demo")
+    make_demo_dataset(root, DemoSpec(train=1, val=3))
+    return root
+
+
+def predict(root: Path, out: Path, *, value: int | None = None) -> None:
+    """Write predictions the way a test run does: the truth, or one value everywhere."""
+    metric = IoUMetric(output_dir=str(out), format_only=True)
+    metric.dataset_meta = {"classes": DEMO_CLASSES}
+    for name in NAMES:
+        label = np.array(Image.open(root / f"SegmentationClass/{name}.png")).astype(np.int64)
+        label = np.where(label == 255, 0, label) if value is None else np.full_like(label, value)
+        sample = {
+            "pred_sem_seg": {"data": torch.from_numpy(label)[None]},
+            "img_path": str(root / f"JPEGImages/{name}.jpg"),
+        }
+        metric.process({}, [sample])
+
+
+def folders(root: Path, predictions: Path) -> SampleFolders:
+    return SampleFolders(root / "JPEGImages", root / "SegmentationClass", predictions)
+
+
+@pytest.fixture
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("contact_sheet_tool", "tools/contact_sheet.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_prediction_of_a_class_is_shown_in_its_colour(demo: Path, tmp_path: Path) -> None:
+    predict(demo, tmp_path, value=3)
+    classes = ClassColours(DEMO_CLASSES, DEMO_PALETTE)
+    sheet = contact_sheet(NAMES[:1], folders(demo, tmp_path), classes=classes, panel_width=60)
+    pixels = np.asarray(sheet.convert("RGB"))
+    third = pixels[50:80, 14 + 2 * 66 + 10 : 14 + 2 * 66 + 50].astype(int)
+    assert np.abs(third - DEMO_PALETTE[3]).max() <= 8
+
+
+def test_the_sheet_grows_by_samples_and_stays_small_on_disk(demo: Path, tmp_path: Path) -> None:
+    predict(demo, tmp_path)
+    classes = ClassColours(DEMO_CLASSES, DEMO_PALETTE)
+    one = contact_sheet(NAMES[:1], folders(demo, tmp_path), classes=classes, title="mIoU 70 %")
+    three = contact_sheet(NAMES, folders(demo, tmp_path), classes=classes, title="mIoU 70 %")
+    assert three.width > 1.9 * one.width - 60
+    assert three.height > one.height
+    three.save(tmp_path / "sheet.png", optimize=True)
+    assert (tmp_path / "sheet.png").stat().st_size < 100_000
+
+
+def test_labels_counted_from_one_are_shown_in_the_same_colours(tmp_path: Path) -> None:
+    label = np.array([[0, 1, 2, 255]], dtype=np.uint8)
+    Image.fromarray(label).save(tmp_path / "label.png")
+    colours = [(1, 2, 3), (4, 5, 6)]
+    shifted = ClassColours(("one", "two"), colours, reduce_zero_label=True)
+    painted = np.asarray(shifted.paint(tmp_path / "label.png"))
+    assert painted[0].tolist() == [[224, 224, 192], [1, 2, 3], [4, 5, 6], [224, 224, 192]]
+    with pytest.raises(DatasetError, match=r"label\.png: values \[2\] are none of the 2 classes"):
+        ClassColours(("one", "two"), colours).paint(tmp_path / "label.png")
+
+
+def test_a_missing_prediction_is_named(demo: Path, tmp_path: Path) -> None:
+    classes = ClassColours(DEMO_CLASSES, DEMO_PALETTE)
+    with pytest.raises(DatasetError, match=r"scene_00001\.png is missing"):
+        contact_sheet(NAMES, folders(demo, tmp_path), classes=classes)
+
+
+def test_samples_are_chosen_evenly_and_never_more_than_there_are() -> None:
+    assert evenly_chosen(list("abcdefgh"), 4) == ["a", "c", "e", "g"]
+    assert evenly_chosen(["a", "b"], 5) == ["a", "b"]
+
+
+def test_the_newest_miou_of_a_work_directory_is_found(tmp_path: Path) -> None:
+    for age, (name, content) in enumerate(
+        [
+            ("new/vis_data/scalars.json", '{"loss": 1}\n{"loss": 2}\n'),
+            ("new/new.json", json.dumps({"aAcc": 90.0, "mIoU": 71.5})),
+            ("old/old.json", json.dumps({"mIoU": 10.0})),
+        ]
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        os.utime(path, (1000 - age, 1000 - age))
+    assert read_miou(tmp_path) == 71.5
+    assert read_miou(tmp_path / "old/old.json") == 10.0
+    with pytest.raises(DatasetError, match="no JSON file with an mIoU"):
+        read_miou(tmp_path / "new/vis_data")
+
+
+def test_the_command_prints_the_path_and_the_miou(
+    demo: Path, tmp_path: Path, tool: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(demo, tmp_path / "predictions")
+    (tmp_path / "metrics.json").write_text('{"mIoU": 71.23}')
+    arguments = [str(demo), str(tmp_path / "predictions"), "--metrics", str(tmp_path)]
+    tool.main([*arguments, "--samples", "2"])
+    assert capsys.readouterr().out == f"{tmp_path / 'contact_sheet.png'} (mIoU 71.2 %)\n"
+    assert Image.open(tmp_path / "contact_sheet.png").format == "PNG"
+    with pytest.raises(SystemExit, match="error: .*gone"):
+        tool.main([str(demo), str(tmp_path / "gone")])
+
+
+def test_folders_without_a_marker_are_shown_with_pascal_vocs_classes(
+    tmp_path: Path, tool: ModuleType
+) -> None:
+    classes = tool.read_classes(tmp_path)
+    assert classes.names[1] == "aeroplane"
+    assert list(classes.palette[1]) == [128, 0, 0]

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Train as a Slurm job, one process per GPU.
+set -euo pipefail
+
+usage() {
+    cat >&2 <<'TEXT'
+Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of tools/train.py]
+
+Environment variables:
+  GPUS           number of processes in all, one per GPU (default 4)
+  GPUS_PER_NODE  of them on each machine (default 4)
+  CPUS_PER_TASK  CPU cores for each process (default 5)
+  SRUN_ARGS      further arguments of srun, separated by spaces
+  MASTER_PORT    a free port on the first machine (default 29500)
+PYTHON names the interpreter (default python).
+TEXT
+    exit 2
+}
+
+[[ $# -ge 3 ]] || usage
+PARTITION=$1
+JOB_NAME=$2
+CONFIG=$3
+GPUS_PER_NODE=${GPUS_PER_NODE:-4}
+read -r -a EXTRA <<<"${SRUN_ARGS:-}"
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}" \
+    exec srun -p "$PARTITION" \
+    --job-name="$JOB_NAME" \
+    --gres=gpu:"$GPUS_PER_NODE" \
+    --ntasks="${GPUS:-4}" \
+    --ntasks-per-node="$GPUS_PER_NODE" \
+    --cpus-per-task="${CPUS_PER_TASK:-5}" \
+    --kill-on-bad-exit=1 \
+    ${EXTRA[@]+"${EXTRA[@]}"} \
+    "${PYTHON:-python}" -u "$TOOLS/train.py" "$CONFIG" --launcher slurm "${@:4}"

@@ -1,0 +1,43 @@
+"""Evaluate a segmentor: MMSegmentation's tools/test.py, for any number of processes, GPUs or none.
+
+python tools/test.py CONFIG CHECKPOINT --show-dir pictures
+tools/dist_test.sh CONFIG CHECKPOINT 8
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Sequence
+
+from mmseg_deeplab_ext.errors import DeepLabExtError
+from mmseg_deeplab_ext.plugins import load_plugins
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the arguments and evaluate."""
+    load_plugins()
+    # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.engine.arguments import common_parser, parse
+    from mmseg_deeplab_ext.engine.launch import draw_predictions, evaluation_runner, load_config
+
+    parser = common_parser("Evaluate a segmentor on the test split")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--out", help="directory for the predicted labels, one PNG per image")
+    parser.add_argument("--show", action="store_true", help="show every prediction in a window")
+    parser.add_argument("--show-dir", help="directory for the images painted with the predictions")
+    parser.add_argument("--wait-time", type=float, default=2, help="seconds per window of --show")
+    parser.add_argument("--tta", action="store_true", help="test-time augmentation")
+    args = parse(parser, argv)
+    cfg = load_config(
+        args.config, launcher=args.launcher, options=args.cfg_options, work_dir=args.work_dir
+    )
+    if args.show or args.show_dir:
+        draw_predictions(cfg, show=args.show, wait_time=args.wait_time, directory=args.show_dir)
+    evaluation_runner(cfg, checkpoint=args.checkpoint, out=args.out, tta=args.tta).test()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DeepLabExtError as error:
+        sys.exit(f"{sys.argv[0]}: error: {error}")

@@ -1,0 +1,41 @@
+"""Train a segmentor: MMSegmentation's tools/train.py, for any number of processes, GPUs or none.
+
+python tools/train.py configs/deeplabv3plus_r101beta_voc.py
+tools/dist_train.sh configs/deeplabv3plus_r101beta_voc.py 8
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Sequence
+
+from mmseg_deeplab_ext.errors import DeepLabExtError
+from mmseg_deeplab_ext.plugins import load_plugins
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the arguments and train."""
+    load_plugins()
+    # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.engine.arguments import common_parser, parse
+    from mmseg_deeplab_ext.engine.launch import load_config, training_runner
+
+    parser = common_parser("Train a segmentor")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the latest checkpoint in the work directory, if there is one",
+    )
+    parser.add_argument("--amp", action="store_true", help="train with automatic mixed precision")
+    args = parse(parser, argv)
+    cfg = load_config(
+        args.config, launcher=args.launcher, options=args.cfg_options, work_dir=args.work_dir
+    )
+    training_runner(cfg, options=args.cfg_options, amp=args.amp, resume=args.resume).train()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DeepLabExtError as error:
+        sys.exit(f"{sys.argv[0]}: error: {error}")

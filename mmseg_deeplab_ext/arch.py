@@ -8,7 +8,6 @@ the official graphs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Tuple
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class ResNetBlock:
     stride: int
 
     @property
-    def unit_strides(self) -> Tuple[int, ...]:
+    def unit_strides(self) -> tuple[int, ...]:
         """Nominal stride of each unit."""
         return (1,) * (self.units - 1) + (self.stride,)
 
@@ -44,8 +43,8 @@ class ResNetArch:
     """
 
     bottleneck: bool
-    blocks: Tuple[ResNetBlock, ...]
-    beta_stem: Tuple[int, int, int]
+    blocks: tuple[ResNetBlock, ...]
+    beta_stem: tuple[int, int, int]
 
     @property
     def expansion(self) -> int:
@@ -58,7 +57,7 @@ class ResNetArch:
         return 3 if self.bottleneck else 2
 
     @property
-    def tap_units(self) -> Tuple[int, ...]:
+    def tap_units(self) -> tuple[int, ...]:
         """For the three strided blocks: index of the unit that the DeepLab decoder taps.
 
         It is the last unit before the strided one (``block1/unit_2``, ``block2/unit_3``,
@@ -68,12 +67,12 @@ class ResNetArch:
         return tuple(block.units - 2 for block in self.blocks[:-1])
 
 
-def _resnet(units: Tuple[int, int, int, int], *, bottleneck: bool, beta_stem) -> ResNetArch:
+def _resnet(units: tuple[int, int, int, int], *, bottleneck: bool, beta_stem) -> ResNetArch:
     layout = zip(units, (64, 128, 256, 512), (2, 2, 2, 1))
     return ResNetArch(bottleneck, tuple(ResNetBlock(*block) for block in layout), beta_stem)
 
 
-RESNET_V1: Dict[int, ResNetArch] = {
+RESNET_V1: dict[int, ResNetArch] = {
     18: _resnet((2, 2, 2, 2), bottleneck=False, beta_stem=(16, 16, 32)),
     50: _resnet((3, 4, 6, 3), bottleneck=True, beta_stem=(64, 64, 128)),
     101: _resnet((3, 4, 23, 3), bottleneck=True, beta_stem=(64, 64, 128)),

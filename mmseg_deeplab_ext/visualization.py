@@ -10,7 +10,7 @@ from typing import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .errors import DatasetError
+from mmseg_deeplab_ext.errors import DatasetError
 
 _GAP = 6
 _COLUMN_GAP = 26

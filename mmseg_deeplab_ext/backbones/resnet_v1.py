@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Sequence
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -74,13 +74,13 @@ class ResNetV1(BaseModule):
         depth: int,
         *,
         output_stride: int = 16,
-        multi_grid: Optional[Sequence[int]] = None,
+        multi_grid: Sequence[int] | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
-        norm_cfg: Optional[dict] = None,
-        init_cfg: Union[dict, List[dict], None] = None,
+        norm_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg or _he_init_cfg())
         _check_choice("depth", depth, tuple(RESNET_V1))
@@ -118,7 +118,7 @@ class ResNetV1(BaseModule):
             self.layer_names.append(f"layer{number}")
         self._freeze_stages()
 
-    def _make_stem(self, norm_cfg: dict) -> Tuple[nn.Sequential, int]:
+    def _make_stem(self, norm_cfg: dict) -> tuple[nn.Sequential, int]:
         """Stem convolutions up to the max pool, and their output channels."""
         if not self.beta:
             stem = ConvModule(3, PLAIN_STEM_WIDTH, 7, stride=2, padding=3, norm_cfg=norm_cfg)
@@ -131,7 +131,7 @@ class ResNetV1(BaseModule):
             )
         ), widths[-1]
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Extract the features.
 
         Args:
@@ -153,7 +153,7 @@ class ResNetV1(BaseModule):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> ResNetV1:
-        """Switch the mode, leaving frozen stages (and with ``norm_eval`` all batch norms) in eval."""
+        """Switch the mode; frozen stages, with ``norm_eval`` all batch norms, stay in eval."""
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
@@ -182,7 +182,7 @@ class ResNetV1Beta(ResNetV1):
     beta = True
 
 
-def _he_init_cfg() -> List[dict]:
+def _he_init_cfg() -> list[dict]:
     return [
         {"type": "Kaiming", "layer": "Conv2d", "mode": "fan_in"},
         {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
@@ -196,7 +196,7 @@ def _check_choice(name: str, value: int, allowed: Sequence[int]) -> None:
         )
 
 
-def _checked_out_indices(out_indices: Sequence[int]) -> Tuple[int, ...]:
+def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
     chosen = tuple(out_indices)
     if not chosen or list(chosen) != sorted(set(chosen) & set(range(_NUM_OUTPUTS))):
         raise ConfigError(

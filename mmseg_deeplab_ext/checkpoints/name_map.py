@@ -1,4 +1,4 @@
-"""Rules that pair a TensorFlow variable with a PyTorch tensor; knows no model and no file format."""
+"""Rules that pair a TensorFlow variable with a PyTorch tensor; no model or file format is known."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from mmengine import list_from_file
 
-from ..errors import ConfigError
-from ..registry import DATASETS
+from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.registry import DATASETS
 
 SPLITS = ("train", "val", "test")
 

@@ -12,14 +12,14 @@ from typing import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .demo_textures import (
+from mmseg_deeplab_ext.datasets.demo_textures import (
     Size,
     random_colour,
     random_surface,
     shape_colour,
     smooth_noise,
 )
-from .label_png import IGNORE_LABEL
+from mmseg_deeplab_ext.datasets.label_png import IGNORE_LABEL
 
 DEMO_CLASSES = ("background", "disc", "rectangle", "triangle", "star", "ring", "cross")
 """Class names; the position is the label value."""

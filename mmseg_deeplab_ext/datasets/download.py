@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DatasetError, EnvironmentNotReadyError
-from .progress import ProgressLine
+from mmseg_deeplab_ext.datasets.progress import ProgressLine
+from mmseg_deeplab_ext.errors import DatasetError, EnvironmentNotReadyError
 
 _CHUNK = 1 << 20
 _ATTEMPTS = 5

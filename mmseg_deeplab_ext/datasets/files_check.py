@@ -12,9 +12,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 from mmengine.dataset import BaseDataset
 from mmseg.datasets import PascalVOCDataset
 
-from ..errors import ConfigError, DatasetError
-from ..registry import DATASETS
-from .config_walk import (
+from mmseg_deeplab_ext.datasets.config_walk import (
     class_names,
     dataset_class,
     datasets_of,
@@ -22,7 +20,9 @@ from .config_walk import (
     pipeline_steps,
     step_name,
 )
-from .demo_scenes import DEMO_CLASSES
+from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES
+from mmseg_deeplab_ext.errors import ConfigError, DatasetError
+from mmseg_deeplab_ext.registry import DATASETS
 
 _FILES_NAMED = 5
 """How many missing files a message lists."""

@@ -16,8 +16,8 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
 
-from ..errors import ConfigError, DatasetError
-from ..registry import TRANSFORMS
+from mmseg_deeplab_ext.errors import ConfigError, DatasetError
+from mmseg_deeplab_ext.registry import TRANSFORMS
 
 _VALUES_NAMED = 8
 """How many wrong label values a message lists."""

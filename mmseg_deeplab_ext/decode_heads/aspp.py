@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple, Union
+from typing import Sequence
 
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
@@ -44,8 +44,8 @@ class ImagePooling(BaseModule):
         in_channels: int,
         channels: int,
         *,
-        kernel_size: Optional[Tuple[int, int]] = None,
-        stride: Tuple[int, int] = (1, 1),
+        kernel_size: tuple[int, int] | None = None,
+        stride: tuple[int, int] = (1, 1),
         norm_cfg: dict,
     ) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class ASPP(BaseModule):
         *,
         dilations: Sequence[int],
         separable: bool,
-        image_pooling: Optional[dict],
+        image_pooling: dict | None,
         dropout_ratio: float,
         norm_cfg: dict,
     ) -> None:
@@ -133,7 +133,7 @@ class ASPP(BaseModule):
         return self.dropout(self.projection(torch.cat(features, dim=1)))
 
 
-def image_pooling_args(image_pooling: Union[bool, dict]) -> Optional[dict]:
+def image_pooling_args(image_pooling: bool | dict) -> dict | None:
     """Turn the config value ``image_pooling`` into arguments of :class:`ImagePooling`.
 
     Args:

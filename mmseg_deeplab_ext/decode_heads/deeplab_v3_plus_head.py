@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -61,10 +61,10 @@ class DeepLabV3PlusHead(BaseDecodeHead):
     """DeepLabv3+ (with ``c1_in_channels``) or DeepLabv3 (without), as in the official code.
 
     A :class:`BaseDecodeHead`: losses, samplers, sliding windows and test-time augmentation of
-    MMSegmentation apply. Differences to MMSegmentation's ``DepthwiseSeparableASPPHead``: elementwise
-    dropout right after the ASPP projection instead of whole channels before the logits, bilinear
-    resizing with aligned corners everywhere, TensorFlow's batch-norm constants, ASPP and decoder
-    widths set apart, any number of decoder stages.
+    MMSegmentation apply. What its ``DepthwiseSeparableASPPHead`` does differently: whole channels
+    are dropped before the logits instead of single elements after the ASPP projection, bilinear
+    resizing has no aligned corners, batch norms have PyTorch's constants, ASPP and decoder have
+    one width, and the decoder has one stage.
 
     Args:
         in_channels: channels of the final backbone feature (``in_index``).
@@ -106,18 +106,18 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         *,
         num_classes: int,
         dilations: Sequence[int] = (1, 6, 12, 18),
-        aspp_channels: Optional[int] = None,
+        aspp_channels: int | None = None,
         aspp_separable: bool = True,
-        image_pooling: Union[bool, dict] = True,
-        c1_in_channels: Union[int, Sequence[int]] = 0,
-        c1_channels: Union[int, Sequence[int]] = 48,
-        c1_in_index: Union[int, Sequence[int]] = 0,
+        image_pooling: bool | dict = True,
+        c1_in_channels: int | Sequence[int] = 0,
+        c1_channels: int | Sequence[int] = 48,
+        c1_in_index: int | Sequence[int] = 0,
         decoder_separable: bool = True,
         in_index: int = 3,
         dropout_ratio: float = 0.1,
-        norm_cfg: Optional[dict] = None,
+        norm_cfg: dict | None = None,
         align_corners: bool = True,
-        loss_decode: Union[dict, List[dict], None] = None,
+        loss_decode: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
         norm_cfg = tf_norm_cfg(norm_cfg, decay=0.9997, eps=FUSED_BATCH_NORM_EPS)
@@ -162,7 +162,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
             for number, (_, in_width, out_width) in enumerate(stages)
         )
 
-    def forward(self, inputs: Tuple[Tensor, ...]) -> Tensor:
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Compute the logits.
 
         Args:
@@ -178,10 +178,10 @@ class DeepLabV3PlusHead(BaseDecodeHead):
 
 
 def _decoder_stages(
-    c1_in_index: Union[int, Sequence[int]],
-    c1_in_channels: Union[int, Sequence[int]],
-    c1_channels: Union[int, Sequence[int]],
-) -> List[Tuple[int, int, int]]:
+    c1_in_index: int | Sequence[int],
+    c1_in_channels: int | Sequence[int],
+    c1_channels: int | Sequence[int],
+) -> list[tuple[int, int, int]]:
     """Tap index, tap channels and projected channels of every decoder stage."""
     if c1_in_channels == 0:
         return []

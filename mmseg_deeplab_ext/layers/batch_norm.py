@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 FUSED_BATCH_NORM_EPS = 1.001e-5
 """TensorFlow 1's fused batch norm clamps epsilon to at least this value: every "1e-5" of the
 official code is 1.001e-5 in the exported graphs, and it is what the weights were trained with."""
@@ -11,7 +9,7 @@ official code is 1.001e-5 in the exported graphs, and it is what the weights wer
 _BATCH_NORM_TYPES = ("BN", "BN1d", "BN2d", "BN3d", "SyncBN", "MMSyncBN", "NaiveSyncBN")
 
 
-def tf_norm_cfg(norm_cfg: Optional[dict], *, decay: float, eps: float) -> dict:
+def tf_norm_cfg(norm_cfg: dict | None, *, decay: float, eps: float) -> dict:
     """Fill in the official batch-norm constants where a config leaves them out.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import Sequence
 
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -22,7 +22,7 @@ def walk_output_stride(
     entry_stride: int,
     output_stride: int,
     multi_grid: Sequence[int],
-) -> List[List[UnitGeometry]]:
+) -> list[list[UnitGeometry]]:
     """Assign stride and dilation to every unit, as tf_slim's ``stack_blocks_dense`` does.
 
     Strides are applied until ``output_stride`` is reached. From then on every unit runs with

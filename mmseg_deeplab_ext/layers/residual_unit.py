@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import Sequence
 
 import torch.utils.checkpoint as cp
 from mmcv.cnn import build_conv_layer, build_norm_layer
@@ -74,7 +74,7 @@ class ResidualUnit(BaseModule):
                 build_norm_layer(norm_cfg, out_channels)[1],
             )
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run the unit.
 
         Args:
@@ -89,7 +89,7 @@ class ResidualUnit(BaseModule):
             return cp.checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
 
-    def _forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.downsample is None:
             shortcut = x[..., :: self.stride, :: self.stride]
         else:

@@ -1,4 +1,4 @@
-"""The reference outputs: the reduced ones in the repository, the full ones where they lie beside it."""
+"""The reference outputs: reduced ones in the repository, the full ones where they are at hand."""
 
 import json
 import os

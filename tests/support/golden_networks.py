@@ -1,4 +1,4 @@
-"""Build our network for a golden file's options, run it, and name its outputs as TensorFlow does."""
+"""Build our network for a golden file's options and name its outputs as TensorFlow does."""
 
 import functools
 import re

@@ -34,5 +34,7 @@ def test_without_the_hook_the_moving_statistics_change():
 
 def test_only_batch_norms_are_put_into_evaluation_mode():
     model = trained(frozen=True)
-    assert isinstance(HOOKS.build({"type": "FreezeBatchNormHook"}), FreezeBatchNormHook)
+    assert isinstance(
+        HOOKS.build({"type": "mmseg_deeplab_ext.FreezeBatchNormHook"}), FreezeBatchNormHook
+    )
     assert [module.training for module in model] == [True, True, True]

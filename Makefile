@@ -7,6 +7,8 @@ VENV := .venv-$(STACK)
 RUN := $(VENV)/bin/python
 DEMO := work_dirs/demo
 DEMO_CONFIG := configs/deeplabv3plus_r18beta_demo.py
+# Percent. The demo reaches about 75; less than this means that something is wrong.
+DEMO_MIOU := 60
 
 # Threads that wait without spinning: as fast on a quiet machine, several times faster on a busy one.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -14,13 +16,18 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: demo test check env
 
 demo: $(DEMO)/evaluated
-	@$(RUN) tools/contact_sheet.py data/demo $(DEMO)/predictions --metrics $(DEMO)/test
+	@$(RUN) tools/contact_sheet.py data/demo $(DEMO)/predictions \
+	    --metrics $(DEMO)/test --at-least $(DEMO_MIOU)
 
 data/demo/demo.json: | env
 	$(RUN) tools/make_demo_dataset.py data/demo
 
-# --resume: an interrupted training goes on from its last checkpoint.
-$(DEMO)/trained: | data/demo/demo.json
+# --resume: an interrupted training goes on from its last checkpoint. A finished one is older than
+# its recipe if the config or one of its bases has changed since: it moves aside, under the time at
+# which it was finished, and the new recipe starts in an empty folder.
+RECIPE := $(DEMO_CONFIG) $(addprefix configs/,$(shell grep -o '_base_/[^"]*' $(DEMO_CONFIG)))
+$(DEMO)/trained: $(RECIPE) | data/demo/demo.json
+	@if [ -e $@ ]; then mv -vT $(DEMO) "$(DEMO)-$$(date -r $@ +%Y%m%d_%H%M%S)"; fi
 	$(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO) --resume
 	@touch $@
 

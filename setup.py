@@ -42,11 +42,12 @@ setup(
     # one of the two extras below, or are there already, and compat.py says what is missing.
     install_requires=["numpy", "crc32c>=2.3", "packaging"],
     extras_require={
+        # The oldest versions are those of mmseg_deeplab_ext/hosts.py.
         # mmcv's upper bound is the one that mmsegmentation asserts; ftfy and regex are imported
         # by mmsegmentation without being declared. mmcv compiles against the installed torch, so
         # install torch first and give pip --no-build-isolation.
         "openmmlab": [
-            "torch>=1.8",
+            "torch>=2.0",
             "mmengine>=0.10.3,<1",
             "mmcv>=2.0.0rc4,<2.2.0",
             "mmsegmentation>=1.2,<1.3",
@@ -54,7 +55,7 @@ setup(
             "regex",
         ],
         "onedl": [
-            "torch>=1.8",
+            "torch>=2.0",
             "onedl-mmengine>=0.10.10",
             "onedl-mmcv>=2.3",
             "onedl-mmsegmentation>=1.4",

@@ -34,31 +34,11 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
-    dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=len(classes)),
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
     dict(type="RandomCrop", crop_size=(97, 97)),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
-]
-test_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
-    dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=len(classes)),
-    dict(type="PackSegInputs"),
-]
-tta_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [dict(type="Resize", scale_factor=factor) for factor in (0.75, 1.0, 1.25)],
-            [
-                dict(type="RandomFlip", prob=0.0, direction="horizontal"),
-                dict(type="RandomFlip", prob=1.0, direction="horizontal"),
-            ],
-            [dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=len(classes))],
-            [dict(type="PackSegInputs")],
-        ],
-    ),
 ]
 demo_dataset = dict(
     type="BaseSegDataset",
@@ -81,7 +61,7 @@ val_dataloader = dict(
     dataset=dict(
         _delete_=True,
         ann_file="ImageSets/Segmentation/val.txt",
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
         **demo_dataset,
     ),
 )

@@ -19,6 +19,7 @@ _MODULE_OF = {
     "CheckedLoadAnnotations": "datasets.loading",
     "CheckedLoadImageFromFile": "datasets.loading",
     "CpuAmpOptimWrapper": "engine",
+    "FirstProcessBuffersHook": "engine",
     "FreezeBatchNormHook": "engine",
     "GlobalBatchSizeHook": "engine",
     "check_environment": "compat",

@@ -23,6 +23,7 @@ from mmseg_deeplab_ext.hosts import (
     MMSEG,
     OPENMMLAB,
     PIP,
+    SETUPTOOLS,
     TORCH,
     Host,
     family,
@@ -114,8 +115,7 @@ def _companion_findings() -> list[Finding]:
             "is missing (setuptools 82 dropped it): with official mmengine neither"
             " '<package>::' config bases nor mmengine.hub work, nor does MIM"
         )
-        command = PIP + 'install "setuptools<82"'
-        findings.append(Finding("pkg_resources", problem, (), (command,), blocking=False))
+        findings.append(Finding("pkg_resources", problem, (), (SETUPTOOLS,), blocking=False))
     return findings
 
 

@@ -19,3 +19,11 @@ class ConfigError(DeepLabExtError, ValueError):
 
 class DatasetError(DeepLabExtError, ValueError):
     """A data set file is missing, unreadable, or contradicts the config."""
+
+
+def message_of(error: DeepLabExtError) -> str:
+    """The message an error was raised with.
+
+    Where a data loader's worker raised it, PyTorch put the worker's traceback in front.
+    """
+    return str(error).rpartition(f"{__name__}.{type(error).__name__}: ")[2].rstrip()

@@ -57,9 +57,10 @@ class Host:
         return (f"{PIP}install --upgrade {wanted}",) if wanted == self.onedl else self.commands
 
 
-# The minima: torch's is that of mmcv 2; mmengine's is of the time of mmsegmentation 1.2; mmcv's is
+# The minima, which the extras in setup.py repeat: torch 2.0 is the oldest whose checkpointing and
+# launcher work as they are used here; mmengine's is of the time of mmsegmentation 1.2; mmcv's is
 # mmsegmentation's own; mmsegmentation before 1.2 refuses the mmcv 2.1 that the recipe here builds.
-TORCH = Host("torch", ("torch",), None, "1.8", (PIP + 'install "torch>=1.8"',))
+TORCH = Host("torch", ("torch",), None, "2.0", (PIP + 'install "torch>=2.0"',))
 MMENGINE = Host(
     "mmengine",
     ("mmengine", "mmengine-lite"),
@@ -68,15 +69,16 @@ MMENGINE = Host(
     (PIP + 'install "mmengine>=0.10.3,<1"',),
     below="1.0.0",
 )
-# mmcv compiles against the installed torch, and its build reads versions through pkg_resources,
-# which setuptools 82 dropped.
+# setuptools 82 dropped pkg_resources; 64 is the first that makes editable installations.
+SETUPTOOLS = PIP + 'install "setuptools>=64,<82"'
+# mmcv compiles against the installed torch, and its build reads versions through pkg_resources.
 MMCV = Host(
     "mmcv",
     ("mmcv", "mmcv-lite", "mmcv-full"),
     "onedl-mmcv",
     "2.0.0rc4",
     (
-        PIP + 'install "setuptools<82" wheel ninja psutil',
+        SETUPTOOLS + " wheel ninja psutil",
         PIP + 'install --no-build-isolation "mmcv==2.1.0"',
     ),
     below="2.2.0",

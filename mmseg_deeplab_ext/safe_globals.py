@@ -1,8 +1,10 @@
 """Let PyTorch load MMEngine's own checkpoints without switching its protection off.
 
 Since version 2.6 ``torch.load`` refuses whatever is not a plain tensor, number or container.
-MMEngine's checkpoints hold the history of the logged values besides, and official MMEngine passes
-no list of what may be loaded, so there neither testing nor resuming works. OneDL's brings a list.
+MMEngine's checkpoints hold the history of the logged values besides. Official MMEngine passes no
+list of what may be loaded, so there neither testing nor resuming works. OneDL's passes a list that
+lacks, among others, the type of a float32 number such as IoUMetric's best score: it warns at length
+and loads the file with the protection off.
 """
 
 from __future__ import annotations
@@ -30,18 +32,13 @@ def allow_mmengine_checkpoints() -> None:
     """Tell PyTorch which types, beyond tensors, a checkpoint of MMEngine's Runner contains."""
     if digit_version(torch.__version__) < digit_version("2.6.0"):
         return
-    if hasattr(checkpoint, "get_torch_safe_globals"):
-        return
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            np.ndarray,
-            np.dtype,
-            *{type(np.dtype(code)) for code in _DTYPE_CODES},
-            *_numpy_rebuilders(),
-            (_statistics_method, "builtins.getattr"),
-        ]
-    )
+    allowed: list[Any] = [type(np.dtype(code)) for code in _DTYPE_CODES]
+    allowed += _numpy_rebuilders()
+    # What OneDL's list has is left to it: MMEngine takes its entries back after each file, equal
+    # ones of ours with them.
+    if not hasattr(checkpoint, "get_torch_safe_globals"):
+        allowed += [HistoryBuffer, np.ndarray, np.dtype, (_statistics_method, "builtins.getattr")]
+    torch.serialization.add_safe_globals(allowed)
 
 
 def _numpy_rebuilders() -> list[tuple[Callable[..., Any], str]]:

@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.py") if "_base_" not in p.parts)
 NAMED = [p for p in CONFIGS if re.search(r"_b16-", p.name)]
 NUM_CLASSES = dict(voc12=21, voc12aug=21, cityscapes=19, ade20k=150)
+DATASETS = dict(
+    voc12="PascalVOCDataset",
+    voc12aug="PascalVOCDataset",
+    cityscapes="CityscapesDataset",
+    ade20k="ADE20KDataset",
+)
 
 
 def load(path):
@@ -31,10 +37,12 @@ def test_a_config_does_what_its_name_says(path):
     assert cfg.model.backbone.depth == int(depth)
     assert cfg.model.backbone.output_stride == int(stride)
     assert cfg.global_batch_size == cfg.train_dataloader.batch_size == int(batch)
-    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == iterations
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end - 1 == iterations
     assert cfg.crop_size == cfg.model.data_preprocessor.size == (int(crop), int(crop))
     assert cfg.model.decode_head.num_classes == NUM_CLASSES[dataset]
-    assert dataset.replace("voc12aug", "voc12")[:3].upper() in str(cfg.val_dataloader).upper()
+    assert cfg.dataset_type == DATASETS[dataset]
+    trained_on = cfg.train_dataloader.dataset.get("datasets", [cfg.train_dataloader.dataset])
+    assert len(trained_on) == (2 if dataset == "voc12aug" else 1)
 
 
 def test_every_network_dataset_combination_has_a_config():
@@ -61,13 +69,46 @@ def test_the_short_name_is_the_official_voc_recipe():
     assert short.optim_wrapper.optimizer == dict(
         type="SGD", lr=0.007, momentum=0.9, weight_decay=1e-4
     )
-    assert short.param_scheduler == [
-        dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=30000, by_epoch=False)
-    ]
     assert short.model.decode_head.dilations == (1, 6, 12, 18)
     assert short.model.backbone.multi_grid == (1, 2, 4)
     assert short.default_hooks.checkpoint.save_best == "mIoU"
     assert short.val_evaluator.type == "IoUMetric"
+
+
+def test_the_learning_rate_is_tensorflows_poly_at_every_iteration():
+    from mmengine.optim import PolyLR
+
+    cfg = load("deeplabv3plus_r101beta_voc.py")
+    arguments = dict(cfg.param_scheduler[0], type=None)
+    del arguments["type"]
+    base, steps = cfg.optim_wrapper.optimizer.lr, cfg.train_cfg.max_iters
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=base)
+    scheduler = PolyLR(optimizer, **arguments)
+    optimizer.step()
+    for step in range(steps):
+        # slim/train_utils: base * (1 - step / training_number_of_steps) ** 0.9
+        expected = base * (1 - step / steps) ** 0.9
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, rel=1e-6), step
+        scheduler.step()
+
+
+def test_voc_with_sbd_adds_the_sbd_list_to_vocs_own():
+    cfg = load("deeplabv3plus/deeplabv3plus_r50beta-d16_b16-30k_voc12aug-513x513.py")
+    lists = [
+        (Path(d.ann_file).name, d.data_prefix.seg_map_path)
+        for d in cfg.train_dataloader.dataset.datasets
+    ]
+    assert lists == [("train.txt", "SegmentationClass"), ("aug.txt", "SegmentationClassAug")]
+
+
+def test_biases_train_at_twice_the_rate():
+    from mmengine.optim import build_optim_wrapper
+
+    cfg = load("deeplabv3plus/deeplabv3plus_r18beta-d16_b16-30k_voc12-513x513.py")
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    doubled = {id(p) for group in groups if group["lr"] == 2 * 0.007 for p in group["params"]}
+    assert doubled == {id(model.decode_head.conv_seg.bias)}
 
 
 def test_weight_decay_spares_norms_biases_and_depthwise_kernels():

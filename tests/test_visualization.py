@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -24,6 +23,7 @@ from mmseg_deeplab_ext.visualization import (
     evenly_chosen,
     read_miou,
 )
+from tests.support.tool_modules import load_tool
 
 NAMES = [f"scene_{number:05d}" for number in (1, 2, 3)]
 
@@ -55,10 +55,7 @@ def folders(root: Path, predictions: Path) -> SampleFolders:
 
 @pytest.fixture
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("contact_sheet_tool", "tools/contact_sheet.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("contact_sheet")
 
 
 def test_the_prediction_of_a_class_is_shown_in_its_colour(demo: Path, tmp_path: Path) -> None:
@@ -132,6 +129,25 @@ def test_the_command_prints_the_path_and_the_miou(
     assert Image.open(tmp_path / "contact_sheet.png").format == "PNG"
     with pytest.raises(SystemExit, match="error: .*gone"):
         tool.main([str(demo), str(tmp_path / "gone")])
+
+
+def test_the_command_fails_below_the_demanded_miou_after_drawing_the_sheet(
+    demo: Path, tmp_path: Path, tool: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(demo, tmp_path / "predictions")
+    arguments = [str(demo), str(tmp_path / "predictions"), "--samples", "1"]
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text('{"mIoU": 59.97}')
+    tool.main([*arguments, "--metrics", str(metrics), "--at-least", "59.97"])
+    for text, value in (("59.97", "59.97"), ("NaN", "nan")):
+        metrics.write_text(f'{{"mIoU": {text}}}')
+        (tmp_path / "contact_sheet.png").unlink()
+        with pytest.raises(SystemExit, match=f"mIoU is {value} %, expected were at least 60 %"):
+            tool.main([*arguments, "--metrics", str(metrics), "--at-least", "60"])
+        assert (tmp_path / "contact_sheet.png").exists()
+    with pytest.raises(SystemExit, match="2"):
+        tool.main([*arguments, "--at-least", "60"])
+    assert "--at-least needs --metrics" in capsys.readouterr().err
 
 
 def test_folders_without_a_marker_are_shown_with_pascal_vocs_classes(

@@ -39,8 +39,17 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--metrics", type=Path, help="work directory, or JSON file, with the mIoU for the title"
     )
+    parser.add_argument(
+        "--at-least",
+        type=float,
+        metavar="MIOU",
+        help="lowest mIoU, in percent, that counts as success: below it the exit status is 1",
+    )
     parser.add_argument("--title", default="", help="text for the title")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.at_least is not None and args.metrics is None:
+        parser.error("--at-least needs --metrics, which says where the mIoU is")
+    return args
 
 
 def read_classes(data_root: Path) -> ClassColours:
@@ -61,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         listed = args.data_root / "ImageSets/Segmentation" / f"{args.split}.txt"
         names = listed.read_text().split()
-        miou = "" if args.metrics is None else f"mIoU {read_miou(args.metrics):.1f} %"
+        miou = None if args.metrics is None else read_miou(args.metrics)
+        miou_text = "" if miou is None else f"mIoU {miou:.1f} %"
         sheet = contact_sheet(
             evenly_chosen(names, args.samples),
             SampleFolders(
@@ -70,14 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 predictions=args.predictions,
             ),
             classes=read_classes(args.data_root),
-            title=", ".join(part for part in (args.title, miou) if part),
+            title=", ".join(part for part in (args.title, miou_text) if part),
             columns=args.columns,
         )
     except (DeepLabExtError, OSError) as error:
         sys.exit(f"error: {error}")
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out, optimize=True)
-    print(f"{out}" + (f" ({miou})" if miou else ""))
+    print(f"{out}" + (f" ({miou_text})" if miou_text else ""))
+    if args.at_least is not None and not miou >= args.at_least:  # not: nor is NaN enough
+        sys.exit(f"error: the mIoU is {miou:.2f} %, expected were at least {args.at_least:g} %")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError
+from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
 from mmseg_deeplab_ext.plugins import load_plugins
 
 
@@ -40,4 +40,4 @@ if __name__ == "__main__":
     try:
         main()
     except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {error}")
+        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")

@@ -6,8 +6,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-# Model files say plain BN. With several GPUs the statistics are shared between them; TensorFlow's
-# code never did that, but its batches per GPU were larger. tools/train.py drops it on CPU.
+# Model files say plain BN. With several GPUs the statistics are shared between them, since 16
+# images over 8 GPUs are few for each (TensorFlow does not share). tools/train.py drops it on CPU.
 sync_bn = "torch"
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer")

@@ -10,6 +10,7 @@ from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.arch import PLAIN_STEM_WIDTH, RESNET_V1
+from mmseg_deeplab_ext.config_values import is_whole, whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import (
     FUSED_BATCH_NORM_EPS,
@@ -96,7 +97,7 @@ class ResNetV1(BaseModule):
             [block.unit_strides for block in self.arch.blocks],
             entry_stride=_STEM_STRIDE,
             output_stride=output_stride,
-            multi_grid=multi_grid or (1,) * self.arch.blocks[-1].units,
+            multi_grid=(1,) * self.arch.blocks[-1].units if multi_grid is None else multi_grid,
         )
         self.layer_names = []
         for number, (block, units) in enumerate(zip(self.arch.blocks, geometry), start=1):
@@ -190,15 +191,15 @@ def _he_init_cfg() -> list[dict]:
 
 
 def _check_choice(name: str, value: int, allowed: Sequence[int]) -> None:
-    if isinstance(value, bool) or value not in allowed:
+    if not is_whole(value, minimum=min(allowed)) or value not in allowed:
         raise ConfigError(
             f"{name}={value!r} is not supported: use one of {', '.join(map(str, allowed))}"
         )
 
 
 def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
-    chosen = tuple(out_indices)
-    if not chosen or list(chosen) != sorted(set(chosen) & set(range(_NUM_OUTPUTS))):
+    chosen = whole_numbers("out_indices", out_indices, minimum=0)
+    if list(chosen) != sorted(set(chosen) & set(range(_NUM_OUTPUTS))):
         raise ConfigError(
             f"out_indices={chosen} must be ascending and different numbers from 0 to "
             f"{_NUM_OUTPUTS - 1} (0, 1, 2: decoder taps; 3: final feature map)"

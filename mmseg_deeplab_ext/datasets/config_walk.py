@@ -12,7 +12,7 @@ from mmseg_deeplab_ext.registry import DATASETS
 SPLITS = ("train", "val", "test")
 
 
-def leaf_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def leaf_datasets(dataset: Any) -> Iterator[Any]:
     """Unwrap a data set's config.
 
     Args:
@@ -81,7 +81,7 @@ def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
     return declared
 
 
-def pipeline_steps(pipeline: Any) -> Iterator[Mapping[str, Any]]:
+def pipeline_steps(pipeline: Any) -> Iterator[Any]:
     """Walk a pipeline's transforms, those inside others (`TestTimeAug`, ...) included."""
     if isinstance(pipeline, (list, tuple)):
         for step in pipeline:

@@ -7,6 +7,7 @@ brings them, instead of an assertion without a message, or a crash in the middle
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from mmengine.dataset import BaseDataset
@@ -23,6 +24,7 @@ from mmseg_deeplab_ext.datasets.config_walk import (
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
 from mmseg_deeplab_ext.registry import DATASETS
+from mmseg_deeplab_ext.tool_paths import tool_path
 
 _FILES_NAMED = 5
 """How many missing files a message lists."""
@@ -153,16 +155,19 @@ def _how_to_get(leaf: Mapping[str, Any]) -> str:
     """The command, or the page, that brings a data set."""
     root = os.path.normpath(str(leaf.get("data_root") or ""))
     if tuple(class_names(leaf) or ()) == DEMO_CLASSES:
-        return f"python tools/make_demo_dataset.py {root}"
+        return _python(tool_path("make_demo_dataset.py"), root)
     if issubclass(dataset_class(leaf), PascalVOCDataset):
+        prepare = tool_path("dataset_converters/prepare_voc.py")
         devkit, year = os.path.split(root)
         if year == "VOC2012":
-            return f"python tools/dataset_converters/prepare_voc.py {devkit or '.'}"
-        return (
-            "python tools/dataset_converters/prepare_voc.py DATA_ROOT, then set the data set's "
-            "data_root to DATA_ROOT/VOC2012"
-        )
+            return _python(prepare, devkit or ".")
+        advice = "then set the data set's data_root to DATA_ROOT/VOC2012"
+        return f"{_python(prepare, 'DATA_ROOT')}, {advice}"
     return f"{dataset_class(leaf).__name__}: as described in {_DOCS}"
+
+
+def _python(*words: str) -> str:
+    return " ".join(["python", *map(shlex.quote, words)])
 
 
 def check_class_count(cfg: Mapping[str, Any], splits: Sequence[str] = ("train", "val")) -> None:

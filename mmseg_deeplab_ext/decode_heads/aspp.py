@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Sequence
 
 import torch
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.layers.separable_conv import SeparableConvModule
 
 
 def conv3x3_module(
     in_channels: int, out_channels: int, *, separable: bool, dilation: int = 1, norm_cfg: dict
 ) -> nn.Module:
-    """A 3x3 convolution with batch norm and ReLU, dense or depthwise separable.
-
-    In the separable form the depthwise half has its own batch norm and ReLU, as in
-    ``core/utils.py`` ``split_separable_conv2d``.
-    """
-    module = DepthwiseSeparableConvModule if separable else ConvModule
+    """A 3x3 convolution with batch norm and ReLU, dense or depthwise separable."""
+    module = SeparableConvModule if separable else ConvModule
     return module(
         in_channels, out_channels, 3, padding=dilation, dilation=dilation, norm_cfg=norm_cfg
     )
@@ -104,9 +102,10 @@ class ASPP(BaseModule):
         norm_cfg: dict,
     ) -> None:
         super().__init__()
-        if not dilations or dilations[0] != 1:
+        dilations = whole_numbers("dilations", dilations, minimum=1)
+        if dilations[0] != 1:
             raise ConfigError(
-                f"dilations={tuple(dilations)} must start with 1, the 1x1 branch: for example "
+                f"dilations={dilations} must start with 1, the 1x1 branch: for example "
                 "(1, 6, 12, 18) at output stride 16, (1, 12, 24, 36) at 8"
             )
         self.image_pooling = None
@@ -146,6 +145,11 @@ def image_pooling_args(image_pooling: bool | dict) -> dict | None:
     """
     if isinstance(image_pooling, bool):
         return {} if image_pooling else None
+    if not isinstance(image_pooling, dict):
+        raise ConfigError(
+            f"image_pooling={image_pooling!r} must be True, False, or a dict with crop_size, "
+            "output_stride and, if wanted, stride"
+        )
     unknown = set(image_pooling) - {"crop_size", "output_stride", "stride"}
     missing = {"crop_size", "output_stride"} - set(image_pooling)
     if unknown or missing:
@@ -154,7 +158,12 @@ def image_pooling_args(image_pooling: bool | dict) -> dict | None:
             f"stride; missing {sorted(missing)}, unknown {sorted(unknown)}"
         )
     # TensorFlow's scale_dimension(crop, 1 / output_stride), exact for whole numbers.
-    cells = tuple(
-        (size - 1) // image_pooling["output_stride"] + 1 for size in image_pooling["crop_size"]
+    crop = whole_numbers("image_pooling.crop_size", image_pooling["crop_size"], minimum=1, count=2)
+    (output_stride,) = whole_numbers(
+        "image_pooling.output_stride", [image_pooling["output_stride"]], minimum=1
     )
-    return {"kernel_size": cells, "stride": tuple(image_pooling.get("stride", (1, 1)))}
+    stride = image_pooling.get("stride", (1, 1))
+    return {
+        "kernel_size": tuple((size - 1) // output_stride + 1 for size in crop),
+        "stride": whole_numbers("image_pooling.stride", stride, minimum=1, count=2),
+    }

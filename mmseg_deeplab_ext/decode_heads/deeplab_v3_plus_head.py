@@ -11,6 +11,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from torch import Tensor
 
+from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, conv3x3_module, image_pooling_args
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import FUSED_BATCH_NORM_EPS, tf_norm_cfg
@@ -170,11 +171,29 @@ class DeepLabV3PlusHead(BaseDecodeHead):
 
         Returns:
             [N, num_classes, h, w] at the last tap's size (the final feature's without decoder).
+
+        Raises:
+            ConfigError: if the backbone has no such feature map, or one of another width.
         """
-        x = self.aspp(self._transform_inputs(inputs))
+        x = self.aspp(_pick(inputs, "in_index", self.in_index, channels=self.in_channels))
         for index, stage in zip(self.c1_in_index, self.decoder):
-            x = stage(x, inputs[index])
+            width = stage.projection.in_channels
+            x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))
         return self.cls_seg(x)
+
+
+def _pick(inputs: tuple[Tensor, ...], key: str, index: int, *, channels: int) -> Tensor:
+    """One of the backbone's feature maps, if it is there and has the configured channels."""
+    if not -len(inputs) <= index < len(inputs):
+        raise ConfigError(
+            f"{key}={index}, but the backbone returns {len(inputs)} feature maps (its out_indices)"
+        )
+    if inputs[index].shape[1] != channels:
+        raise ConfigError(
+            f"{key.replace('index', 'channels')}={channels}, but the backbone's map {index} "
+            f"has {inputs[index].shape[1]} channels"
+        )
+    return inputs[index]
 
 
 def _decoder_stages(
@@ -190,15 +209,17 @@ def _decoder_stages(
         "c1_in_channels": c1_in_channels,
         "c1_channels": c1_channels,
     }
-    lists = {key: [v] if isinstance(v, int) else list(v) for key, v in values.items()}
-    count = max(len(v) for v in lists.values())
-    lists = {key: v * count if isinstance(values[key], int) else v for key, v in lists.items()}
-    if any(len(v) != count for v in lists.values()):
+    count = max(len(v) if isinstance(v, (list, tuple)) else 1 for v in values.values())
+    lists = {}
+    for key, value in values.items():
+        listed = value if isinstance(value, (list, tuple)) else [value] * count
+        lists[key] = list(whole_numbers(key, listed, minimum=0 if key == "c1_in_index" else 1))
+    if any(len(numbers) != count for numbers in lists.values()):
         raise ConfigError(f"{values} must be single values or lists of the same length")
     indices = lists["c1_in_index"]
-    if indices != sorted(set(indices) & {0, 1, 2}, reverse=True):
+    if indices != sorted(set(indices), reverse=True):
         raise ConfigError(
-            f"c1_in_index={c1_in_index} must name different decoder taps from coarse to fine: 2 "
-            "(stride 16), 1 (stride 8), 0 (stride 4)"
+            f"c1_in_index={c1_in_index} must name different feature maps from coarse to fine; of "
+            "our backbones 2 (stride 16), 1 (stride 8), 0 (stride 4)"
         )
     return list(zip(*lists.values()))

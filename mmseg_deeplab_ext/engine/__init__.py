@@ -2,6 +2,12 @@
 
 from mmseg_deeplab_ext.engine.amp import CpuAmpOptimWrapper
 from mmseg_deeplab_ext.engine.batch_size import GlobalBatchSizeHook
+from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
 from mmseg_deeplab_ext.engine.freeze_batch_norm import FreezeBatchNormHook
 
-__all__ = ["CpuAmpOptimWrapper", "FreezeBatchNormHook", "GlobalBatchSizeHook"]
+__all__ = [
+    "CpuAmpOptimWrapper",
+    "FirstProcessBuffersHook",
+    "FreezeBatchNormHook",
+    "GlobalBatchSizeHook",
+]

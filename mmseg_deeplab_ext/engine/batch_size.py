@@ -1,7 +1,8 @@
 """One batch size for all processes together: the config key ``global_batch_size``.
 
-The learning rate of a recipe belongs to the number of images per iteration over *all* processes,
-while MMEngine's ``train_dataloader.batch_size`` counts those of one process.
+The learning rate of a recipe belongs to the number of images per optimizer step over *all*
+processes, while MMEngine's ``train_dataloader.batch_size`` counts those of one process in one
+forward pass; ``optim_wrapper.accumulative_counts`` of these make an optimizer step.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from mmseg_deeplab_ext.registry import HOOKS
 
 KEY = "global_batch_size"
 PER_PROCESS_KEY = "train_dataloader.batch_size"
+ACCUMULATION_KEY = "optim_wrapper.accumulative_counts"
+_ACCUMULATES = (
+    f"With {ACCUMULATION_KEY} above 1, train_cfg.max_iters and the schedule count forward passes, "
+    "not optimizer steps."
+)
 
 
 def share_global_batch(cfg: Config, world_size: int, *, options: Mapping[str, Any]) -> list[str]:
@@ -44,54 +50,75 @@ def share_global_batch(cfg: Config, world_size: int, *, options: Mapping[str, An
         return []
     loader = cfg.train_dataloader
     given = loader.get("batch_size")
-    if PER_PROCESS_KEY in options and KEY not in options:
+    accumulation = _accumulation(cfg)
+    parts = world_size * accumulation
+    notes = [_ACCUMULATES] if accumulation > 1 else []
+    if PER_PROCESS_KEY in options and KEY not in options and given * parts != total:
         cfg[KEY] = None
         return [
-            f"{PER_PROCESS_KEY}={given} from the command line times {world_size} process(es) "
-            f"replaces {KEY}={total}; the learning rate stays as configured."
+            f"{PER_PROCESS_KEY}={given} from the command line times "
+            f"{_parts(world_size, accumulation)} replaces {KEY}={total}; the learning rate stays "
+            "as configured.",
+            *notes,
         ]
     if PER_PROCESS_KEY in options or (KEY not in options and given not in (None, total)):
-        check_total(total, given, world_size)
-        return []
-    loader.batch_size = _divide(total, world_size)
-    if loader.batch_size == given:
-        return []
-    return [f"{KEY}={total} over {world_size} process(es): {PER_PROCESS_KEY}={loader.batch_size}."]
+        check_total(total, given, world_size=world_size, accumulation=accumulation)
+        return notes
+    loader.batch_size = _divide(total, world_size=world_size, accumulation=accumulation)
+    if loader.batch_size != given:
+        notes.append(
+            f"{KEY}={total} over {_parts(world_size, accumulation)}: "
+            f"{PER_PROCESS_KEY}={loader.batch_size}."
+        )
+    return notes
 
 
-def check_total(total: int, per_process: int, world_size: int) -> None:
-    """Compare the images per iteration that a run would see with the wanted number.
+def check_total(total: int, per_process: int, *, world_size: int, accumulation: int = 1) -> None:
+    """Compare the images per optimizer step that a run would see with the wanted number.
 
     Args:
-        total: Wanted images per iteration over all processes.
-        per_process: Images per iteration of one process.
+        total: Wanted images per optimizer step over all processes.
+        per_process: Images per forward pass of one process.
         world_size: Number of processes.
+        accumulation: Forward passes per optimizer step.
 
     Raises:
         ConfigError: They differ; the message says what to set.
     """
-    if per_process * world_size == total:
+    seen = per_process * world_size * accumulation
+    if seen == total:
         return
-    wanted = _divide(total, world_size)
+    wanted = _divide(total, world_size=world_size, accumulation=accumulation)
     raise ConfigError(
-        f"{PER_PROCESS_KEY}={per_process} on {world_size} process(es) makes "
-        f"{per_process * world_size} images per iteration, but the config's {KEY} is {total}, "
-        f"which its learning rate belongs to. Either set `--cfg-options "
-        f"{PER_PROCESS_KEY}={wanted}`, or keep {per_process} and say so with `--cfg-options "
-        f"{KEY}=None` (and scale the learning rate); the same keys work in a config file."
+        f"{PER_PROCESS_KEY}={per_process} on {_parts(world_size, accumulation)} makes {seen} "
+        f"images per optimizer step, but the config's {KEY} is {total}, which its learning rate "
+        f"belongs to. Either set `--cfg-options {PER_PROCESS_KEY}={wanted}`, or keep {per_process} "
+        f"and say so with `--cfg-options {KEY}=None` (and scale the learning rate); the same keys "
+        "work in a config file." + (f" {_ACCUMULATES}" if accumulation > 1 else "")
     )
 
 
-def _divide(total: int, world_size: int) -> int:
+def _accumulation(cfg: Config) -> int:
+    return (cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
+
+
+def _parts(world_size: int, accumulation: int) -> str:
+    passes = f" times {ACCUMULATION_KEY}={accumulation}" if accumulation > 1 else ""
+    return f"{world_size} process(es){passes}"
+
+
+def _divide(total: int, *, world_size: int, accumulation: int) -> int:
     if isinstance(total, bool) or not isinstance(total, int) or total < 1:
         raise ConfigError(f"{KEY} must be a positive whole number or None, but is {total!r}.")
-    if total % world_size == 0:
-        return total // world_size
-    possible = ", ".join(str(n) for n in range(1, total + 1) if total % n == 0)
+    if total % (world_size * accumulation) == 0:
+        return total // (world_size * accumulation)
+    possible = ", ".join(str(n) for n in range(1, total + 1) if total % (n * accumulation) == 0)
     raise ConfigError(
-        f"{KEY}={total} can't be shared evenly by {world_size} processes. Use one of {possible} "
-        f"processes, or choose the images per process yourself with `--cfg-options "
-        f"{PER_PROCESS_KEY}=N {KEY}=None` (and scale the learning rate to N x {world_size})."
+        f"{KEY}={total} can't be shared evenly by {_parts(world_size, accumulation)}. Use "
+        + (f"one of {possible} processes" if possible else f"another {ACCUMULATION_KEY}")
+        + ", or choose the images per process yourself with `--cfg-options "
+        f"{PER_PROCESS_KEY}=N {KEY}=None` (and scale the learning rate to N x "
+        f"{world_size * accumulation})."
     )
 
 
@@ -114,4 +141,9 @@ class GlobalBatchSizeHook(Hook):
         if total is not None:
             # A custom batch sampler leaves DataLoader.batch_size None and has its own.
             per_process = runner.train_dataloader.batch_sampler.batch_size
-            check_total(total, per_process, runner.world_size)
+            check_total(
+                total,
+                per_process,
+                world_size=runner.world_size,
+                accumulation=_accumulation(runner.cfg),
+            )

@@ -12,12 +12,14 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from torch import distributed as torch_dist
+from torch.nn import SyncBatchNorm
 
 from mmseg_deeplab_ext.engine.amp import use_cpu_amp
 from mmseg_deeplab_ext.errors import ConfigError
 
 # torch.distributed's own default, also MMEngine's.
 DEFAULT_PORT = "29500"
+_SYNC_BN_TYPES = ("SyncBN", "MMSyncBN")
 
 
 class LauncherVariables(NamedTuple):
@@ -60,9 +62,10 @@ def launched_world_size(launcher: str) -> int:
 def adapt_to_cpu(cfg: Config) -> list[str]:
     """Change what MMEngine's Runner can't do without a GPU, in place; nothing where there is one.
 
-    Synchronised batch norm is dropped (PyTorch has none for CPUs), AMP becomes bfloat16 autocast,
-    and for several processes the model wrapper gets no device ids and the process group is
-    started with gloo, since ``mmengine.dist.init_dist`` calls ``torch.cuda.set_device``.
+    AMP becomes bfloat16 autocast. For several processes synchronised batch norm is dropped
+    (PyTorch has none for CPUs; for a single process the Runner drops it), the model wrapper gets
+    no device ids and the process group is started with gloo, since ``mmengine.dist.init_dist``
+    calls ``torch.cuda.set_device``.
 
     Args:
         cfg: Config with ``launcher`` set.
@@ -75,12 +78,12 @@ def adapt_to_cpu(cfg: Config) -> list[str]:
     notes = use_cpu_amp(cfg)
     if cfg.launcher == "none":
         return notes
+    own = "each process normalises with the statistics of its own images."
     if cfg.get("sync_bn") is not None:
-        notes.append(
-            f"No GPU: sync_bn={cfg.sync_bn!r} is dropped, each process normalises with the "
-            "statistics of its own images."
-        )
+        notes.append(f"No GPU: sync_bn={cfg.sync_bn!r} is dropped, {own}")
         cfg.sync_bn = None
+    if _use_plain_bn(cfg.get("model")):
+        notes.append(f"No GPU: norm layers of type SyncBN become BN, {own}")
     wrapper = cfg.get("model_wrapper_cfg") or {
         "type": "MMDistributedDataParallel",
         "broadcast_buffers": False,
@@ -108,9 +111,30 @@ def check_gpu_of_this_process(launcher: str) -> None:
     local_rank, count = _variable(launcher, "local_rank"), torch.cuda.device_count()
     if local_rank >= count:
         raise ConfigError(
-            f"Process {local_rank} of this machine has no GPU: {count} are visible. Start at most "
+            f"Process {local_rank} of this machine has no GPU: it sees {count}. Start at most "
             f"{count} processes on it, or set CUDA_VISIBLE_DEVICES= (empty) to use the CPU."
+            + (
+                " If Slurm binds one GPU to each task (--gpus-per-task, --gpu-bind), every task "
+                "must see all of its machine's instead: SRUN_ARGS=--gpu-bind=none."
+                if launcher == "slurm"
+                else ""
+            )
         )
+
+
+def _use_plain_bn(part: Any) -> bool:
+    """Replace synchronised batch norm at any depth of a model's config; tell whether there was."""
+    if isinstance(part, (list, tuple)):
+        return any([_use_plain_bn(each) for each in part])  # a list: any() must not stop early
+    if not isinstance(part, dict):
+        return False
+    kind = part.get("type")
+    found = kind is SyncBatchNorm or (
+        isinstance(kind, str) and kind.rsplit(".", 1)[-1] in _SYNC_BN_TYPES
+    )
+    if found:
+        part["type"] = "BN"
+    return any([_use_plain_bn(each) for each in part.values()]) or found
 
 
 def _init_gloo(launcher: str, dist_cfg: Mapping[str, Any]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import os
 from typing import Any, Mapping, Sequence
 
@@ -11,32 +9,20 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_deeplab_ext.datasets.checked_loading import use_checked_loading
+from mmseg_deeplab_ext.datasets.config_walk import SPLITS, heads_of, leaf_datasets
 from mmseg_deeplab_ext.datasets.files_check import check_class_count, check_dataset_files
 from mmseg_deeplab_ext.engine.amp import enable_amp
-from mmseg_deeplab_ext.engine.batch_size import KEY as GLOBAL_BATCH_SIZE
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.engine.distributed import (
     adapt_to_cpu,
     check_gpu_of_this_process,
     launched_world_size,
 )
+from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
+from mmseg_deeplab_ext.engine.options import check_options
 from mmseg_deeplab_ext.engine.resume import resume_seed
 from mmseg_deeplab_ext.errors import ConfigError
-
-# Read from the config by the Runner, besides its parameters, and by this package's tools.
-_KNOWN_KEYS = (
-    "activation_checkpointing",
-    "compile",
-    "custom_imports",
-    "efficient_conv_bn_eval",
-    "find_unused_parameters",
-    "model_wrapper_cfg",
-    "runner_type",
-    "sync_bn",
-    "tta_model",
-    "tta_pipeline",
-    GLOBAL_BATCH_SIZE,
-)
 
 
 def load_config(
@@ -62,7 +48,7 @@ def load_config(
     except OSError as error:  # FileNotFoundError included; "Only py/yml/..." is an OSError too
         raise ConfigError(f"The config file {path} can't be read: {error}") from error
     options = dict(options or {})
-    _check_keys(options, cfg)
+    check_options(options, cfg)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
@@ -100,7 +86,10 @@ def training_runner(
     notes = enable_amp(cfg) if amp else []
     notes += resume_seed(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
-    return _build_runner(cfg, notes)
+    runner = _build_runner(_runner_class(cfg), cfg, notes)
+    if runner.world_size > 1:
+        runner.register_hook(FirstProcessBuffersHook())
+    return runner
 
 
 def evaluation_runner(
@@ -124,14 +113,18 @@ def evaluation_runner(
     """
     if "://" not in checkpoint and not os.path.isfile(checkpoint):
         raise ConfigError(f"The checkpoint {checkpoint} does not exist.")
-    _check_data(cfg, splits=("test",))
-    cfg.load_from = checkpoint
-    cfg.resume = False  # a config's resume=True would make the Runner build the training
     if tta:
         _use_tta(cfg)
+    _check_data(cfg, splits=("test",))
+    cfg.load_from = checkpoint
+    cfg.resume = False
     if out is not None:
         _write_predictions(cfg, out)
-    return _build_runner(cfg, [])
+    runner = _build_runner(_leaving_the_config_file(_runner_class(cfg)), cfg, [])
+    # Not in cfg, which is written into the work directory. OpenMMLab's visualisation hook asks for
+    # runner.iter, and the Runner would build the training, data and all, to answer that.
+    runner._train_loop = runner._train_dataloader = None
+    return runner
 
 
 def draw_predictions(
@@ -168,20 +161,50 @@ def _check_data(cfg: Config, *, splits: Sequence[str]) -> None:
     check_class_count(cfg, splits=splits)
 
 
-def _build_runner(cfg: Config, notes: list[str]) -> Runner:
+def _runner_class(cfg: Config) -> type[Runner]:
+    return RUNNERS.get(cfg.get("runner_type", "Runner"))
+
+
+def _leaving_the_config_file(kind: type[Runner]) -> type[Runner]:
+    """A Runner that does not write its config over the one that a training left."""
+
+    class EvaluationRunner(kind):  # type: ignore[valid-type, misc]
+        def dump_config(self) -> None:
+            name = os.path.basename(self.cfg.filename)
+            if not os.path.exists(os.path.join(self.work_dir, name)):
+                super().dump_config()
+
+    return EvaluationRunner
+
+
+def _build_runner(kind: type[Runner], cfg: Config, notes: list[str]) -> Runner:
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *adapt_to_cpu(cfg)]
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = kind.from_cfg(cfg)
     for note in notes:  # not earlier: now they reach the log file, and of one process only
         runner.logger.info(note)
+    _check_loading(runner, cfg)
     return runner
+
+
+def _check_loading(runner: Runner, cfg: Config) -> None:
+    """Load through the checked transforms, with the config in the work directory left as it is.
+
+    People hand that config to MMSegmentation's inference, which knows the stock names only.
+    """
+    ignored = [head.get("ignore_index", 255) for _, head in heads_of(cfg.model)] or [255]
+    for split in SPLITS:
+        loader = getattr(runner, f"_{split}_dataloader")
+        if isinstance(loader, dict):
+            use_checked_loading(loader, ignore_index=ignored[0])
 
 
 def _use_tta(cfg: Config) -> None:
     missing = [key for key in ("tta_pipeline", "tta_model") if cfg.get(key) is None]
     if missing:
         raise ConfigError(f"--tta needs {' and '.join(missing)} in the config.")
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for leaf in leaf_datasets(cfg.test_dataloader.dataset):
+        leaf.pipeline = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 
@@ -194,21 +217,3 @@ def _write_predictions(cfg: Config, directory: str) -> None:
     if not metrics:
         raise ConfigError("--out needs an IoUMetric in the config's test_evaluator.")
     metrics[0]["output_dir"] = directory
-
-
-def _check_keys(options: Mapping[str, Any], cfg: Config) -> None:
-    """Refuse options that nothing will read; a typing error there would go unnoticed.
-
-    Deeper keys need no check: the class that gets an argument it doesn't know raises.
-    """
-    known = {*cfg, *inspect.signature(Runner.__init__).parameters, *_KNOWN_KEYS}
-    for option in options:
-        key = option.partition(".")[0]
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            raise ConfigError(
-                f"--cfg-options {option}: neither {cfg.filename} nor MMEngine's Runner has a key "
-                f"{key!r}. "
-                + (f"Did you mean {close[0]!r}? " if close else "")
-                + "(A key of your own goes into the config file.)"
-            )

@@ -6,7 +6,7 @@ FUSED_BATCH_NORM_EPS = 1.001e-5
 """TensorFlow 1's fused batch norm clamps epsilon to at least this value: every "1e-5" of the
 official code is 1.001e-5 in the exported graphs, and it is what the weights were trained with."""
 
-_BATCH_NORM_TYPES = ("BN", "BN1d", "BN2d", "BN3d", "SyncBN", "MMSyncBN", "NaiveSyncBN")
+_BATCH_NORM_TYPES = ("BN", "BN2d", "SyncBN", "MMSyncBN")
 
 
 def tf_norm_cfg(norm_cfg: dict | None, *, decay: float, eps: float) -> dict:

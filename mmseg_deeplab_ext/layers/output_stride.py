@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Sequence
 
+from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 
 
@@ -44,15 +45,11 @@ def walk_output_stride(
         ConfigError: if ``multi_grid`` has another length than the last block, or the strides
             never reach ``output_stride`` exactly.
     """
+    multi_grid = whole_numbers("multi_grid", multi_grid, minimum=1)
     if len(multi_grid) != len(blocks[-1]):
         raise ConfigError(
-            f"multi_grid={tuple(multi_grid)} has {len(multi_grid)} entries, but the last block of "
+            f"multi_grid={multi_grid} has {len(multi_grid)} entries, but the last block of "
             f"this network has {len(blocks[-1])} units: give one multiplier per unit"
-        )
-    if any(isinstance(m, bool) or not isinstance(m, int) or m < 1 for m in multi_grid):
-        raise ConfigError(
-            f"multi_grid={tuple(multi_grid)} must hold whole numbers of at least 1 "
-            "(the official recipe uses 1, 2, 4)"
         )
     grids = [[1] * len(block) for block in blocks[:-1]] + [list(multi_grid)]
     current, rate = entry_stride, 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from mmseg_deeplab_ext.datasets.demo_dataset import DemoSpec, make_demo_dataset
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES, DEMO_PALETTE, render_scene
 from mmseg_deeplab_ext.datasets.demo_textures import shape_colour
 from mmseg_deeplab_ext.errors import DatasetError
+from tests.support.tool_modules import load_tool
 from tests.support.voc_layout import snapshot
 
 SMALL = DemoSpec(train=4, val=2)
@@ -26,10 +26,7 @@ CONFIG = "configs/deeplabv3plus_r18beta_demo.py"
 
 @pytest.fixture
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_demo_dataset", "tools/make_demo_dataset.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("make_demo_dataset")
 
 
 def test_a_scene_depends_on_its_seed_and_number_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_a_missing_root_is_named_with_the_command_that_brings_it(tmp_path: Path)
     message = str(caught.value)
     assert f"train_dataloader (PascalVOCDataset in {root}): the folder {root} is missing" in message
     assert "val_dataloader" in message
-    assert message.endswith(f"tools/dataset_converters/prepare_voc.py {root.parent}")
+    assert message.endswith(f"\n  python tools/dataset_converters/prepare_voc.py {root.parent}")
     assert message.count("prepare_voc.py") == 1
 
 
@@ -146,6 +147,20 @@ def test_a_missing_demo_data_set_names_its_generator(tmp_path: Path) -> None:
         check_dataset_files(config(train=part))
     make_demo_dataset(tmp_path / "demo", DemoSpec(train=2, val=1))
     assert check_dataset_files(config(train=part)) == {"train": 2}
+
+
+def test_the_command_can_be_typed_in_another_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "my data" / "VOC2012"
+    with pytest.raises(DatasetError) as caught:
+        check_dataset_files(config(train=voc(root)))
+    python, tool, folder = shlex.split(str(caught.value).splitlines()[-1])
+    assert python == "python"
+    assert Path(tool).is_file()
+    assert tool.endswith("/prepare_voc.py")
+    assert folder == str(root.parent)
 
 
 @pytest.mark.parametrize("kind", ["CityscapesDataset", "ADE20KDataset"])

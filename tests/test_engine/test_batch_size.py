@@ -35,7 +35,7 @@ def test_a_change_is_told_and_no_change_is_not():
 
 
 def test_a_world_size_that_does_not_divide_is_refused_with_those_that_do():
-    with pytest.raises(ConfigError, match="1, 2, 4, 8, 16 processes") as caught:
+    with pytest.raises(ConfigError, match="one of 1, 2, 4, 8, 16 processes") as caught:
         share_global_batch(config(), 6, options={})
     assert "train_dataloader.batch_size=N global_batch_size=None" in str(caught.value)
 
@@ -87,13 +87,49 @@ def test_contradicting_batch_sizes_on_the_command_line_are_refused():
         share_global_batch(cfg, 2, options=options)
 
 
-def runner(*, total, per_process, world_size):
+@pytest.mark.parametrize("given", [4, 16])
+def test_accumulated_forward_passes_count_towards_the_total(given):
+    cfg = config(train_dataloader={"batch_size": given}, optim_wrapper={"accumulative_counts": 2})
+    notes = share_global_batch(cfg, 2, options={})
+    assert cfg.train_dataloader.batch_size == 4
+    assert "count forward passes" in notes[0]
+
+
+def test_a_batch_size_from_the_command_line_that_makes_the_total_replaces_nothing():
+    cfg = config(train_dataloader={"batch_size": 4}, optim_wrapper={"accumulative_counts": 4})
+    options = {"train_dataloader.batch_size": 4, "optim_wrapper.accumulative_counts": 4}
+    (note,) = share_global_batch(cfg, 1, options=options)
+    assert "count forward passes" in note
+    assert cfg.global_batch_size == 16
+
+
+def test_a_total_that_accumulation_can_not_make_is_refused():
+    cfg = config(optim_wrapper={"accumulative_counts": 3})
+    with pytest.raises(ConfigError, match="another optim_wrapper.accumulative_counts"):
+        share_global_batch(cfg, 1, options={})
+    cfg = config(train_dataloader={"batch_size": 8}, optim_wrapper={"accumulative_counts": 4})
+    with pytest.raises(ConfigError, match="makes 32 images per optimizer step") as caught:
+        share_global_batch(cfg, 1, options={})
+    assert "train_dataloader.batch_size=4" in str(caught.value)
+    assert "count forward passes" in str(caught.value)
+
+
+def runner(*, total, per_process, world_size, **keys):
     sampler = BatchSampler(SequentialSampler(range(64)), batch_size=per_process, drop_last=True)
     return SimpleNamespace(
-        cfg=Config({"global_batch_size": total}),
+        cfg=Config({"global_batch_size": total, **keys}),
         train_dataloader=SimpleNamespace(batch_sampler=sampler),
         world_size=world_size,
     )
+
+
+def test_the_hook_counts_accumulated_forward_passes():
+    accumulated = {"optim_wrapper": {"accumulative_counts": 4}}
+    GlobalBatchSizeHook().before_train(runner(total=16, per_process=4, world_size=1, **accumulated))
+    with pytest.raises(ConfigError, match="makes 64 images"):
+        GlobalBatchSizeHook().before_train(
+            runner(total=16, per_process=16, world_size=1, **accumulated)
+        )
 
 
 def test_the_hook_stops_a_training_with_another_total_and_names_the_right_size():

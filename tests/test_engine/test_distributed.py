@@ -97,7 +97,21 @@ def test_several_processes_without_gpu_get_gloo_plain_batch_norm_and_no_device_i
     }
     assert process_groups == [{"backend": "gloo"}]
     assert any("sync_bn='torch' is dropped" in note for note in notes)
+    assert not any("type SyncBN" in note for note in notes)
     assert os.environ["MASTER_PORT"] == "29511"
+
+
+def test_several_processes_without_gpu_get_plain_batch_norm_at_any_depth(process_groups):
+    set_place("pytorch")
+    os.environ.update(MASTER_ADDR="127.0.0.1")
+    kinds = ["SyncBN", "mmcv.MMSyncBN", torch.nn.SyncBatchNorm, "GN", "BN"]
+    heads = [{"type": "FCNHead", "norm_cfg": {"type": kind, "eps": 1e-3}} for kind in kinds]
+    cfg = Config({"launcher": "pytorch", "model": {"auxiliary_head": heads}})
+    notes = adapt_to_cpu(cfg)
+    used = [head["norm_cfg"] for head in cfg.model.auxiliary_head]
+    assert [norm["type"] for norm in used] == ["BN", "BN", "BN", "GN", "BN"]
+    assert all(norm["eps"] == 1e-3 for norm in used)
+    assert any("SyncBN become BN" in note for note in notes)
 
 
 def test_the_configured_model_wrapper_and_time_limit_are_kept(process_groups):
@@ -151,3 +165,11 @@ def test_more_processes_than_gpus_are_refused_with_the_number_of_gpus(monkeypatc
     set_place("pytorch", local_rank=2)
     with pytest.raises(ConfigError, match="Start at most 2 processes"):
         check_gpu_of_this_process("pytorch")
+
+
+def test_a_gpu_of_its_own_for_each_slurm_task_is_named_as_the_cause(monkeypatch):
+    monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    set_place("slurm", local_rank=3)
+    with pytest.raises(ConfigError, match="SRUN_ARGS=--gpu-bind=none"):
+        check_gpu_of_this_process("slurm")

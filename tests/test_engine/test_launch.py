@@ -1,6 +1,7 @@
 """From a config file to what the Runner is built from."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -17,10 +18,19 @@ def config_file(tmp_path):
 
 
 @pytest.fixture
-def _config_only(monkeypatch):
-    """Return the config in place of a Runner built from it."""
-    monkeypatch.setattr(launch, "_check_data", lambda cfg, splits: None)
-    monkeypatch.setattr(launch, "_build_runner", lambda cfg, notes: cfg)
+def checked(monkeypatch):
+    """No Runner, just the config it would be built from; returns the models that were checked."""
+    models = []
+    monkeypatch.setattr(launch, "check_dataset_files", lambda cfg, splits: None)
+    monkeypatch.setattr(
+        launch, "check_class_count", lambda cfg, splits: models.append(cfg.get("model"))
+    )
+    monkeypatch.setattr(
+        launch,
+        "_build_runner",
+        lambda kind, cfg, notes: SimpleNamespace(kind=kind, cfg=cfg, world_size=1),
+    )
+    return models
 
 
 def test_the_work_dir_is_the_arguments_then_the_files_then_named_after_the_file(config_file):
@@ -36,11 +46,11 @@ def test_options_replace_what_the_file_says(config_file):
     assert cfg.load_from == "a.pth"
 
 
-@pytest.mark.usefixtures("_config_only")
+@pytest.mark.usefixtures("checked")
 @pytest.mark.parametrize(("in_file", "argument"), [(True, False), (False, True)])
 def test_resume_works_from_the_file_as_well_as_from_the_command_line(tmp_path, in_file, argument):
     cfg = Config({"launcher": "none", "resume": in_file, "work_dir": str(tmp_path)})
-    assert training_runner(cfg, resume=argument).resume is True
+    assert training_runner(cfg, resume=argument).cfg.resume is True
 
 
 @pytest.fixture
@@ -50,36 +60,38 @@ def checkpoint(tmp_path):
     return str(path)
 
 
-@pytest.mark.usefixtures("_config_only")
+@pytest.mark.usefixtures("checked")
 def test_an_evaluation_loads_the_checkpoint_and_resumes_nothing(checkpoint):
-    cfg = evaluation_runner(Config({"resume": True}), checkpoint=checkpoint)
+    cfg = evaluation_runner(Config({"resume": True}), checkpoint=checkpoint).cfg
     assert cfg.load_from == checkpoint
     assert cfg.resume is False
 
 
-@pytest.mark.usefixtures("_config_only")
-def test_tta_wraps_the_model_and_takes_its_own_pipeline(checkpoint):
+def test_tta_wraps_the_model_and_takes_its_own_pipeline_before_the_check(checkpoint, checked):
+    leaf = {"type": "BaseSegDataset", "pipeline": []}
     cfg = Config(
         {
             "model": {"type": "EncoderDecoder"},
             "tta_model": {"type": "SegTTAModel"},
             "tta_pipeline": [{"type": "TestTimeAug"}],
-            "test_dataloader": {"dataset": {"pipeline": []}},
+            "test_dataloader": {"dataset": {"type": "ConcatDataset", "datasets": [leaf, leaf]}},
         }
     )
-    cfg = evaluation_runner(cfg, checkpoint=checkpoint, tta=True)
+    cfg = evaluation_runner(cfg, checkpoint=checkpoint, tta=True).cfg
     assert cfg.model.to_dict() == {"type": "SegTTAModel", "module": {"type": "EncoderDecoder"}}
-    assert cfg.test_dataloader.dataset.pipeline[0].type == "TestTimeAug"
+    assert checked == [cfg.model]
+    for leaf in cfg.test_dataloader.dataset.datasets:
+        assert leaf.pipeline[0].type == "TestTimeAug"
 
 
-@pytest.mark.usefixtures("_config_only")
+@pytest.mark.usefixtures("checked")
 @pytest.mark.parametrize("as_list", [False, True])
 def test_out_reaches_the_iou_metric_alone_or_among_others(checkpoint, as_list):
     metric = {"type": "mmseg.IoUMetric"}
     evaluator = [{"type": "DumpResults"}, metric] if as_list else metric
     cfg = evaluation_runner(
         Config({"test_evaluator": evaluator}), checkpoint=checkpoint, out="labels"
-    )
+    ).cfg
     found = cfg.test_evaluator[1] if as_list else cfg.test_evaluator
     assert found.output_dir == "labels"
     assert not as_list or "output_dir" not in cfg.test_evaluator[0]

@@ -1,5 +1,6 @@
 """DeepLabV3PlusHead as MMSegmentation's users configure it (its numerics: test_goldens)."""
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -7,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
+from mmseg_deeplab_ext.decode_heads.aspp import ImagePooling
 from mmseg_deeplab_ext.errors import ConfigError
 
 SMALL = dict(in_channels=32, channels=8, num_classes=3)
@@ -22,13 +24,25 @@ def features(widths=(4, 8, 16, 32)):
     ("arguments", "message"),
     [
         (dict(dilations=(6, 12, 18)), r"dilations=\(6, 12, 18\) must start with 1"),
-        (dict(c1_in_channels=4, c1_in_index=3), r"c1_in_index=3 must name .*stride 16"),
+        (dict(dilations=(1, -6)), r"dilations=\(1, -6\) must be a list of whole numbers"),
+        (dict(dilations=1), "dilations=1 must be a list"),
+        (dict(c1_in_channels=4, c1_in_index=-1), "c1_in_index=.* of at least 0"),
+        (dict(c1_in_channels=None), r"c1_in_channels=\[None\]"),
         (dict(c1_in_channels=[4, 8], c1_in_index=[0, 1]), "from coarse to fine"),
         (dict(c1_in_channels=[8, 4, 2], c1_in_index=[1, 0]), "lists of the same length"),
         (dict(image_pooling=dict(crop_size=(65, 97))), "missing .*output_stride"),
         (
             dict(image_pooling=dict(crop_size=(9, 9), output_stride=8, size=3)),
             r"unknown \['size'\]",
+        ),
+        (dict(image_pooling=None), "image_pooling=None must be True, False, or a dict"),
+        (
+            dict(image_pooling=dict(crop_size=513, output_stride=16)),
+            "crop_size=513 must be 2",
+        ),
+        (
+            dict(image_pooling=dict(crop_size=(9, 9), output_stride=0)),
+            "output_stride=.* least 1",
         ),
         (dict(aspp_channels=16), "aspp_channels=16 and channels=8 must be equal"),
     ],
@@ -43,6 +57,51 @@ def test_a_pooling_window_larger_than_the_feature_map_is_refused():
     head = DeepLabV3PlusHead(**SMALL, image_pooling=pooling).eval()
     with pytest.raises(ConfigError, match=r"window of \(33, 33\) cells.*only \(5, 7\)"):
         head(features())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(in_index=4), "in_index=4, but the backbone returns 4 feature maps"),
+        (dict(in_index=2), "in_channels=32, but the backbone.s map 2 has 16 channels"),
+        (dict(c1_in_channels=4, c1_in_index=5), "c1_in_index=5, but the backbone returns 4"),
+        (dict(c1_in_channels=8), "c1_in_channels=8, but the backbone.s map 0 has 4 channels"),
+    ],
+)
+def test_a_feature_map_that_is_not_there_or_has_another_width_is_named(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        DeepLabV3PlusHead(**SMALL, **arguments)(features())
+
+
+def test_the_pooled_windows_move_by_the_stride_and_are_resized_with_aligned_corners():
+    pooling = ImagePooling(1, 1, kernel_size=(2, 3), stride=(2, 3), norm_cfg=dict(type="BN"))
+    pooling.conv = torch.nn.Identity()
+    x = torch.randn(1, 1, 7, 10, dtype=torch.float64)
+    # TensorFlow's VALID pooling: whole windows only, the rest of the map is left out.
+    pooled = x[0, 0, :6, :9].reshape(3, 2, 3, 3).mean(dim=(1, 3)).numpy()
+    rows, columns = np.linspace(0, 2, 7), np.linspace(0, 2, 10)
+    by_row = np.stack([np.interp(rows, range(3), pooled[:, j]) for j in range(3)], axis=1)
+    expected = np.stack([np.interp(columns, range(3), by_row[i]) for i in range(7)])
+    np.testing.assert_allclose(pooling(x)[0, 0].numpy(), expected, atol=1e-12)
+
+
+def test_separable_convolutions_start_as_tensorflows_do():
+    head = DeepLabV3PlusHead(512, 64, num_classes=3, c1_in_channels=256)
+    head.init_weights()
+    for conv in (head.aspp.branches[1], head.decoder[0].convs[0]):
+        # A normal distribution cut at two standard deviations has 0.88 of its deviation.
+        assert conv.depthwise_conv.conv.weight.std().item() == pytest.approx(0.29, rel=0.05)
+        assert conv.pointwise_conv.conv.weight.std().item() == pytest.approx(0.053, rel=0.05)
+    assert head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.2)
+
+
+def test_the_head_works_on_a_backbone_of_mmseg():
+    backbone = MODELS.build(dict(type="ResNetV1c", depth=18, norm_cfg=dict(type="BN")))
+    backbone.eval()
+    head = DeepLabV3PlusHead(512, 16, num_classes=3, c1_in_channels=64).eval()
+    with torch.no_grad():
+        logits = head(backbone(torch.randn(1, 3, 64, 96)))
+    assert logits.shape == (1, 3, 16, 24)
 
 
 @pytest.mark.parametrize(

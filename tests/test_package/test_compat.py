@@ -89,7 +89,7 @@ def test_an_empty_environment_gets_one_message_with_a_whole_stack(check):
     for package in ("torch", "mmengine", "mmcv", "mmseg"):
         assert f"  - {package} is not installed" in output
     stack = commands(output)
-    assert stack[0] == 'python -m pip install "torch>=1.8"'
+    assert stack[0] == 'python -m pip install "torch>=2.0"'
     if sys.version_info >= (3, 10):
         assert [line.split()[-1] for line in stack[1:]] == [
             "onedl-mmengine",
@@ -121,7 +121,7 @@ def test_a_missing_package_is_named_with_its_own_familys_command(check, stack, m
 @pytest.mark.parametrize(
     ("stack", "name", "version", "problem", "fix"),
     [
-        (OPENMMLAB, "torch", "1.7.1", "too old, 1.8 or newer", 'install "torch>=1.8"'),
+        (OPENMMLAB, "torch", "1.13.1", "too old, 2.0 or newer", 'install "torch>=2.0"'),
         (OPENMMLAB, "mmengine", "0.8.5", "too old, 0.10.3 or", 'install "mmengine>=0.10.3,<1"'),
         (OPENMMLAB, "mmsegmentation", "0.30.0", "too old, 1.2.0 or", "ftfy regex"),
         (OPENMMLAB, "mmcv", "1.7.2", "too old, 2.0.0rc4 or newer", '"mmcv==2.1.0"'),
@@ -180,7 +180,7 @@ def test_official_mmseg_without_compiled_operations_is_found(check, name):
 def test_setuptools_without_pkg_resources_is_noted_with_official_mmengine_only(check):
     output = check(without(OPENMMLAB, "setuptools"), code=0)
     assert "pkg_resources is missing (setuptools 82 dropped it)" in output
-    assert commands(output) == ['python -m pip install "setuptools<82"']
+    assert commands(output) == ['python -m pip install "setuptools>=64,<82"']
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_setuptools_without_pkg_resources_is_noted_with_official_mmengine_only(c
         (
             "torch",
             'OSError("libtorch_cpu.so: cannot open shared object file")',
-            ["uninstall -y torch", 'install "torch>=1.8"'],
+            ["uninstall -y torch", 'install "torch>=2.0"'],
         ),
         (
             "mmseg",

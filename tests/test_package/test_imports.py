@@ -19,16 +19,18 @@ MAY_IMPORT = {
     "errors": set(),
     "hosts": set(),
     "arch": set(),
-    "layers": {"arch"},
+    "config_values": set(),
+    "layers": {"arch", "config_values"},
     "registry": set(),
-    "backbones": {"arch", "layers", "registry"},
-    "decode_heads": {"arch", "layers", "registry"},
+    "backbones": {"arch", "config_values", "layers", "registry"},
+    "decode_heads": {"arch", "config_values", "layers", "registry"},
     "checkpoints": {"arch"},
-    "datasets": {"registry"},
+    "datasets": {"registry", "tool_paths"},
     "engine": {"datasets", "registry"},
     "losses": {"registry"},
     "compat": {"hosts"},
     "safe_globals": set(),
+    "tool_paths": set(),
     "utils": {"registry"},
     "visualization": set(),
     "plugins": {"compat", "registry", "safe_globals"},
@@ -37,7 +39,10 @@ MAY_IMPORT = {
 }
 
 # Modules that work where PyTorch and MMSegmentation are absent.
-HOST_FREE = ["__init__.py", "__main__.py", "arch.py", "compat.py", "errors.py", "hosts.py"]
+HOST_FREE = [
+    *("__init__.py", "__main__.py", "arch.py", "compat.py", "errors.py", "hosts.py"),
+    "tool_paths.py",
+]
 # The checkpoints' modules that may know PyTorch; the others read files into NumPy arrays.
 WITH_TORCH = {"checkpoints/convert.py", "checkpoints/loader.py"}
 

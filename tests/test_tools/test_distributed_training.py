@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.test_tools.conftest import TOOLS, free_port, recorded
+from tests.test_tools.conftest import TOOLS, free_port, recorded, scalars
 
 SCRIPTS = ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"]
 
@@ -57,6 +57,28 @@ def test_what_was_changed_for_the_cpu_is_in_the_log(two_processes):
         two_processes.log
     )
     assert "sync_bn='torch' is dropped" in two_processes.log
+
+
+@pytest.mark.slow
+def test_a_checkpoint_with_statistics_of_its_own_processes_gets_the_logged_scores(
+    write_config, call, tmp_path
+):
+    run = write_config(
+        "own_statistics",
+        "custom_hooks = custom_hooks[:1]",
+        'norm_cfg = dict(type="SyncBN", momentum=0.5)',
+        'model["backbone"]["norm_cfg"] = model["decode_head"]["norm_cfg"] = norm_cfg',
+        'optim_wrapper["optimizer"]["lr"] = 0.0005',
+        "train_cfg = dict(max_iters=4, val_interval=4)",
+    )
+    result = call(TOOLS / "dist_train.sh", run.config, 2, PORT=free_port())
+    assert result.returncode == 0, result.stderr
+    assert "norm layers of type SyncBN become BN" in next(run.work_dir.glob("*/*.log")).read_text()
+    checkpoint = run.work_dir / "iter_4.pth"
+    result = call(TOOLS / "test.py", run.config, checkpoint, "--work-dir", tmp_path)
+    assert result.returncode == 0, result.stderr
+    for key in ("mIoU", "aAcc"):
+        assert scalars(tmp_path, key) == scalars(run.work_dir, key)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

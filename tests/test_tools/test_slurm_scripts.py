@@ -2,45 +2,16 @@
 
 import json
 import os
-import sys
 
 import pytest
 
 from tests.test_tools.conftest import TOOLS, free_port, recorded, scalars
 
-# Everything after the options is the command; a real srun starts it once per task.
-SRUN = """#!{python}
-import json, os, subprocess, sys
-
-options, command = [], sys.argv[1:]
-while command[0].startswith("-"):
-    options.append(command.pop(0))
-    if options[-1] == "-p":
-        options.append(command.pop(0))
-with open(os.environ["SRUN_RECORD"], "w") as file:
-    json.dump(options, file)
-tasks = int(next(o for o in options if o.startswith("--ntasks=")).split("=")[1])
-environment = dict(os.environ, SLURM_NTASKS=str(tasks), SLURM_NODELIST="node[1]")
-processes = [
-    subprocess.Popen(
-        command, env=dict(environment, SLURM_PROCID=str(task), SLURM_LOCALID=str(task))
-    )
-    for task in range(tasks)
-]
-sys.exit(max(process.wait() for process in processes))
-"""
-SCONTROL = """#!/bin/sh
-[ "$*" = "show hostnames node[1]" ] && echo 127.0.0.1
-"""
-
 
 @pytest.fixture(scope="module")
-def slurm(call, tmp_path_factory):
-    """Run a script with the stubs first on PATH; returns its result and srun's options."""
+def slurm(call, slurm_stubs, tmp_path_factory):
+    """Run a script with the stubs first on PATH; returns srun's options."""
     folder = tmp_path_factory.mktemp("slurm")
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
-        (folder / name).write_text(text.replace("{python}", sys.executable))
-        (folder / name).chmod(0o755)
 
     def run(script, *arguments, **environment):
         record = folder / "options.json"
@@ -48,7 +19,7 @@ def slurm(call, tmp_path_factory):
             TOOLS / script,
             *arguments,
             cwd=folder,
-            PATH=f"{folder}:{os.environ['PATH']}",
+            PATH=f"{slurm_stubs}:{os.environ['PATH']}",
             SRUN_RECORD=str(record),
             MASTER_PORT=free_port(),
             **environment,
@@ -98,6 +69,24 @@ def test_one_task_tests_what_two_have_trained(trained, slurm, tmp_path):
     checkpoint = trained.work_dir / "iter_2.pth"
     arguments = ("part", "job", trained.config, checkpoint, "--work-dir", tmp_path)
     options = slurm("slurm_test.sh", *arguments, GPUS="1")
-    expected = "-p|part|--job-name=job|--gres=gpu:4|--ntasks=1|--ntasks-per-node=4"
+    expected = "-p|part|--job-name=job|--gres=gpu:1|--ntasks=1|--ntasks-per-node=1"
     assert options == [*expected.split("|"), "--cpus-per-task=5", "--kill-on-bad-exit=1"]
     assert scalars(tmp_path, "mIoU") == scalars(trained.work_dir, "mIoU")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "--gres=gpu:4|--ntasks=4|--ntasks-per-node=4"),
+        ({"GPUS": "8"}, "--gres=gpu:4|--ntasks=8|--ntasks-per-node=4"),
+        ({"GPUS": "2"}, "--gres=gpu:2|--ntasks=2|--ntasks-per-node=2"),
+        ({"GPUS": "2", "GRES": ""}, "--ntasks=2|--ntasks-per-node=2"),
+        ({"GRES": "gpu:a100:4"}, "--gres=gpu:a100:4|--ntasks=4|--ntasks-per-node=4"),
+    ],
+)
+@pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh"])
+def test_what_is_reserved_follows_from_the_number_of_processes(
+    slurm, script, environment, expected
+):
+    options = slurm(script, "part", "job", "config.py", "file.pth", PYTHON="true", **environment)
+    assert options[3:-2] == expected.split("|")

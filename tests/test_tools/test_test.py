@@ -1,9 +1,11 @@
 """tools/test.py: the scores of a checkpoint, its predictions as files, and wrong arguments."""
 
 import importlib.util
+import shutil
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_deeplab_ext.errors import ConfigError
@@ -21,7 +23,7 @@ def evaluate():
 
 @pytest.fixture(scope="module")
 def tested(uninterrupted, call, tmp_path_factory):
-    """One run of the tool on the checkpoint of a training, with files asked for."""
+    """One run of the tool on the checkpoint of a training whose images are gone, with files."""
     folder = tmp_path_factory.mktemp("tested")
     result = call(
         TOOLS / "test.py",
@@ -33,6 +35,8 @@ def tested(uninterrupted, call, tmp_path_factory):
         folder / "labels",
         "--show-dir",
         folder / "pictures",
+        "--cfg-options",
+        "train_dataloader.dataset.data_root=/nowhere",
     )
     assert result.returncode == 0, result.stderr
     return folder
@@ -64,7 +68,40 @@ def test_show_dir_holds_painted_images(tested):
 
 
 @pytest.mark.slow
+def test_the_config_in_the_work_dir_is_whole_and_names_the_stock_transforms(uninterrupted, tested):
+    dumped = Config.fromfile(tested / "work" / uninterrupted.config.name)
+    assert dumped.train_cfg.max_iters == 8
+    assert dumped.train_dataloader.dataset.data_root == "/nowhere"
+    for loader in (dumped.train_dataloader, dumped.test_dataloader):
+        kinds = [step.type for step in loader.dataset.pipeline]
+        assert kinds[:2] == ["LoadImageFromFile", "LoadAnnotations"]
+
+
+@pytest.mark.slow
+def test_an_image_that_can_not_be_read_is_named(uninterrupted, call, data_root, tmp_path):
+    shutil.copytree(data_root, tmp_path / "data")
+    for path in (tmp_path / "data" / "JPEGImages").glob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:200])
+    result = call(
+        TOOLS / "test.py",
+        uninterrupted.config,
+        uninterrupted.work_dir / "iter_8.pth",
+        "--work-dir",
+        tmp_path / "work",
+        "--cfg-options",
+        f"test_dataloader.dataset.data_root={tmp_path / 'data'}",
+    )
+    assert result.returncode == 1
+    assert f"error: {tmp_path}/data/JPEGImages/" in result.stderr
+    assert "this image can't be read" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
 def test_two_processes_get_the_scores_of_one(uninterrupted, tested, call, tmp_path):
+    kept = tmp_path / "work" / uninterrupted.config.name
+    kept.parent.mkdir()
+    kept.write_text("the config of a training")
     result = call(
         TOOLS / "dist_test.sh",
         uninterrupted.config,
@@ -77,6 +114,7 @@ def test_two_processes_get_the_scores_of_one(uninterrupted, tested, call, tmp_pa
     assert result.returncode == 0, result.stderr
     for key in ("mIoU", "aAcc"):
         assert scalars(tmp_path / "work", key) == scalars(tested / "work", key)
+    assert kept.read_text() == "the config of a training"
 
 
 def test_a_checkpoint_that_does_not_exist_is_named(evaluate, write_config):

@@ -1,11 +1,14 @@
 """tools/train.py: one process, and what a user may get wrong."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import mmseg
 import pytest
 from mmengine.config import Config
+from mmseg.apis import MMSegInferencer, inference_model, init_model
+from PIL import Image
 
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
 from tests.test_tools.conftest import REPO, TOOLS, recorded, scalars
@@ -70,6 +73,41 @@ def test_the_training_tool_of_mmsegmentation_takes_the_config_too(call, write_co
     assert last["model"] == "EncoderDecoder"
 
 
+@pytest.mark.slow
+def test_a_label_without_class_stops_a_training_with_the_name_of_its_file(
+    call, write_config, data_root, tmp_path
+):
+    shutil.copytree(data_root, tmp_path / "data")
+    names = (data_root / "ImageSets" / "Segmentation" / "train.txt").read_text().split()
+    for name in names:
+        path = tmp_path / "data" / "SegmentationClass" / f"{name}.png"
+        Image.new("L", Image.open(path).size, 9).save(path)
+    run = write_config(
+        "bad_label", f"train_dataloader['dataset']['data_root'] = '{tmp_path / 'data'}'"
+    )
+    result = call(TOOLS / "train.py", run.config)
+    assert result.returncode == 1
+    *_, last = result.stderr.splitlines()
+    assert f"error: {tmp_path}/data/SegmentationClass/" in last
+    assert "label values 9 are none of the 7 classes" in last
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("used", ["dumped", "own"])
+def test_the_inference_functions_of_mmsegmentation_take_the_configs(used, uninterrupted, data_root):
+    dumped = uninterrupted.work_dir / uninterrupted.config.name
+    config = dumped if used == "dumped" else REPO / "configs" / "deeplabv3plus_r18beta_demo.py"
+    checkpoint = str(uninterrupted.work_dir / "iter_8.pth")
+    image = str(next((data_root / "JPEGImages").glob("*.jpg")))
+    inferencer = MMSegInferencer(model=str(config), weights=checkpoint, device="cpu")
+    first = inferencer(image, return_datasamples=True).pred_sem_seg.data
+    model = init_model(str(config), checkpoint, device="cpu")
+    second = inference_model(model, image).pred_sem_seg.data
+    assert first.shape == (1, *Image.open(image).size[::-1])
+    assert first.equal(second)
+
+
 def test_an_unknown_config_file_is_named_without_a_traceback(call):
     result = call(TOOLS / "train.py", "configs/deeplabv4.py")
     assert result.returncode == 1
@@ -127,6 +165,6 @@ def test_a_number_of_processes_that_can_not_share_the_batch_is_refused(
 ):
     monkeypatch.setenv("WORLD_SIZE", "3")
     run = write_config("three_processes")
-    with pytest.raises(ConfigError, match="4 can't be shared evenly by 3 processes"):
+    with pytest.raises(ConfigError, match="4 can't be shared evenly by 3 process"):
         train(run.config, "--launcher", "pytorch")
     assert not run.work_dir.exists()

@@ -5,8 +5,8 @@ data_root = "data/ade/ADEChallengeData2016"
 crop_size = (513, 513)
 # TensorFlow scales the image by one of seven factors, pads and crops; no colour jitter.
 train_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
-    dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=150, reduce_zero_label=True),
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations", reduce_zero_label=True),
     # TensorFlow: --min_resize_value=513 --max_resize_value=513
     dict(type="Resize", scale=(513, 513), keep_ratio=True),
     dict(
@@ -21,13 +21,13 @@ train_pipeline = [
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
+    dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(513, 513), keep_ratio=True),
-    dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=150, reduce_zero_label=True),
+    dict(type="LoadAnnotations", reduce_zero_label=True),
     dict(type="PackSegInputs"),
 ]
 tta_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
+    dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(513, 513), keep_ratio=True),
     dict(
         type="TestTimeAug",
@@ -40,13 +40,7 @@ tta_pipeline = [
                 dict(type="RandomFlip", prob=0.0, direction="horizontal"),
                 dict(type="RandomFlip", prob=1.0, direction="horizontal"),
             ],
-            [
-                dict(
-                    type="mmseg_deeplab_ext.CheckedLoadAnnotations",
-                    num_classes=150,
-                    reduce_zero_label=True,
-                )
-            ],
+            [dict(type="LoadAnnotations", reduce_zero_label=True)],
             [dict(type="PackSegInputs")],
         ],
     ),

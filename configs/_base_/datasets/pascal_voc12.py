@@ -5,8 +5,8 @@ data_root = "data/VOCdevkit/VOC2012"
 crop_size = (513, 513)
 # TensorFlow scales the image by one of seven factors, pads and crops; no colour jitter.
 train_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
-    dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=21),
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
     dict(
         type="RandomChoice",
         transforms=[
@@ -19,12 +19,12 @@ train_pipeline = [
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
-    dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=21),
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
 tta_pipeline = [
-    dict(type="mmseg_deeplab_ext.CheckedLoadImageFromFile"),
+    dict(type="LoadImageFromFile"),
     dict(
         type="TestTimeAug",
         transforms=[
@@ -36,7 +36,7 @@ tta_pipeline = [
                 dict(type="RandomFlip", prob=0.0, direction="horizontal"),
                 dict(type="RandomFlip", prob=1.0, direction="horizontal"),
             ],
-            [dict(type="mmseg_deeplab_ext.CheckedLoadAnnotations", num_classes=21)],
+            [dict(type="LoadAnnotations")],
             [dict(type="PackSegInputs")],
         ],
     ),

@@ -2,5 +2,5 @@
 
 _base_ = "./schedule_30k.py"
 
-param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=90000, by_epoch=False)]
+param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=90001, by_epoch=False)]
 train_cfg = dict(max_iters=90000, val_interval=5000)

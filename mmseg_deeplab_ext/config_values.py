@@ -1,0 +1,31 @@
+"""Checks of config values that several classes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmseg_deeplab_ext.errors import ConfigError
+
+
+def is_whole(value: Any, *, minimum: int) -> bool:
+    """Tell whether a value is a whole number of at least ``minimum`` (True is none)."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
+def whole_numbers(name: str, value: Any, *, minimum: int, count: int | None = None) -> tuple:
+    """Return a list of whole numbers as a tuple.
+
+    Args:
+        name: key in the config, for the message.
+        value: what the config says.
+        minimum: smallest allowed number.
+        count: how many there must be; any number of at least one if None.
+
+    Raises:
+        ConfigError: if the value is anything else.
+    """
+    good = isinstance(value, (list, tuple)) and all(is_whole(v, minimum=minimum) for v in value)
+    if not good or len(value) != (count or max(1, len(value))):
+        wanted = f"{count} whole numbers" if count else "a list of whole numbers"
+        raise ConfigError(f"{name}={value!r} must be {wanted} of at least {minimum}")
+    return tuple(value)

@@ -1,0 +1,90 @@
+"""``--cfg-options`` that would have no effect."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any, Iterator, Mapping
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmseg_deeplab_ext.engine.batch_size import KEY as GLOBAL_BATCH_SIZE
+from mmseg_deeplab_ext.errors import ConfigError
+
+# Read from the config by the Runner, besides its parameters, and by this package's tools.
+_MORE_KEYS = (
+    "activation_checkpointing",
+    "compile",
+    "custom_imports",
+    "efficient_conv_bn_eval",
+    "find_unused_parameters",
+    "model_wrapper_cfg",
+    "runner_type",
+    "sync_bn",
+    "tta_model",
+    "tta_pipeline",
+    GLOBAL_BATCH_SIZE,
+)
+_PLACES_NAMED = 4
+
+
+def check_options(options: Mapping[str, Any], cfg: Config) -> None:
+    """Refuse options that nothing will read.
+
+    Deeper keys need no check: the class that gets an argument it doesn't know raises.
+
+    Args:
+        options: ``--cfg-options``, dotted keys to values.
+        cfg: The config as it was read from its file.
+
+    Raises:
+        ConfigError: An option's first key is unknown, or a variable of the config file: its value
+            was used while the file was read, and setting it now changes nothing.
+    """
+    read = {*inspect.signature(Runner.__init__).parameters, *_MORE_KEYS}
+    for option in options:
+        key = option.partition(".")[0]
+        if key in read:
+            continue
+        if key in cfg:
+            raise ConfigError(_used_up(option, key=key, cfg=cfg, read=read))
+        close = difflib.get_close_matches(key, read, n=1)
+        raise ConfigError(
+            f"--cfg-options {option}: neither {cfg.filename} nor MMEngine's Runner has a key "
+            f"{key!r}. "
+            + (f"Did you mean {close[0]!r}? " if close else "")
+            + "(A key of your own goes into the config file.)"
+        )
+
+
+def _used_up(option: str, *, key: str, cfg: Config, read: set[str]) -> str:
+    places = [
+        place
+        for name in cfg
+        if name in read
+        for place in _places_of(cfg[key], value=cfg[name], name=name)
+    ]
+    more = " and more" if len(places) > _PLACES_NAMED else ""
+    return (
+        f"--cfg-options {option}: {key!r} is a variable of the config file; its value was used "
+        "when the file was read, and setting it now changes nothing. Set "
+        + (
+            f"what holds the same value: {', '.join(places[:_PLACES_NAMED])}{more}."
+            if places
+            else "the keys that were made from it, such as train_cfg.max_iters or "
+            "train_dataloader.dataset.data_root, or change the file."
+        )
+    )
+
+
+def _places_of(wanted: Any, *, value: Any, name: str) -> Iterator[str]:
+    """Dotted keys, at or below ``name``, with the wanted value."""
+    if type(value) is type(wanted) and value == wanted:
+        yield name
+    elif isinstance(value, Mapping):
+        for key in value:
+            yield from _places_of(wanted, value=value[key], name=f"{name}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for position, part in enumerate(value):
+            yield from _places_of(wanted, value=part, name=f"{name}.{position}")

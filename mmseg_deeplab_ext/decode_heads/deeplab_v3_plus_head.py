@@ -94,7 +94,8 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         align_corners: of the resize of the logits; True in TensorFlow.
         loss_decode: loss config; by default cross entropy averaged over the pixels that are not
             ignored, as in TensorFlow (MMSegmentation's default counts ignored pixels too).
-        kwargs: further arguments of :class:`BaseDecodeHead`.
+        kwargs: further arguments of :class:`BaseDecodeHead`, but ``act_cfg``, ``conv_cfg`` and
+            ``input_transform``.
 
     Raises:
         ConfigError: on an argument outside these values.
@@ -121,6 +122,12 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         loss_decode: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
+        fixed = sorted({"act_cfg", "conv_cfg", "input_transform"} & set(kwargs))
+        if fixed:
+            raise ConfigError(
+                f"DeepLabV3PlusHead takes no {', '.join(fixed)}: its activations, convolutions and "
+                "inputs are TensorFlow's; leave the key out"
+            )
         norm_cfg = tf_norm_cfg(norm_cfg, decay=0.9997, eps=FUSED_BATCH_NORM_EPS)
         stages = _decoder_stages(c1_in_index, c1_in_channels, c1_channels)
         aspp_channels = aspp_channels or channels

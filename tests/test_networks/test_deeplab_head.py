@@ -44,6 +44,7 @@ def features(widths=(4, 8, 16, 32)):
             dict(image_pooling=dict(crop_size=(9, 9), output_stride=0)),
             "output_stride=.* least 1",
         ),
+        (dict(act_cfg=dict(type="GELU")), "takes no act_cfg"),
         (dict(aspp_channels=16), "aspp_channels=16 and channels=8 must be equal"),
     ],
 )

@@ -87,6 +87,7 @@ def test_the_pooled_windows_move_by_the_stride_and_are_resized_with_aligned_corn
 
 
 def test_separable_convolutions_start_as_tensorflows_do():
+    torch.manual_seed(0)
     head = DeepLabV3PlusHead(512, 64, num_classes=3, c1_in_channels=256)
     head.init_weights()
     for conv in (head.aspp.branches[1], head.decoder[0].convs[0]):

@@ -12,6 +12,7 @@ from typing import Any, Mapping
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from mmseg_deeplab_ext.config_values import is_whole
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import HOOKS
 
@@ -108,7 +109,7 @@ def _parts(world_size: int, accumulation: int) -> str:
 
 
 def _divide(total: int, *, world_size: int, accumulation: int) -> int:
-    if isinstance(total, bool) or not isinstance(total, int) or total < 1:
+    if not is_whole(total, minimum=1):
         raise ConfigError(f"{KEY} must be a positive whole number or None, but is {total!r}.")
     if total % (world_size * accumulation) == 0:
         return total // (world_size * accumulation)

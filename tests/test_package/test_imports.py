@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "decode_heads": {"arch", "config_values", "layers", "registry"},
     "checkpoints": {"arch"},
     "datasets": {"registry", "tool_paths"},
-    "engine": {"datasets", "registry"},
+    "engine": {"config_values", "datasets", "registry"},
     "losses": {"registry"},
     "compat": {"hosts"},
     "safe_globals": set(),

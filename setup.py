@@ -61,7 +61,7 @@ setup(
             "onedl-mmsegmentation>=1.4",
         ],
         "data": ["pooch>=1.7", "scipy"],
-        "test": ["pooch>=1.7", "pytest>=7", "scipy"],
+        "test": ["hypothesis>=6", "pooch>=1.7", "pytest>=7", "scipy"],
         "dev": ["mypy==1.14.1", "ruff==0.17.6"],
     },
     entry_points={"mmseg.plugins": [f"{PACKAGE} = {PACKAGE}.plugins:register"]},

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 # Public name -> the module that has it.
 _MODULE_OF = {
+    "MobileNetV2": "backbones",
     "ResNetV1": "backbones",
     "ResNetV1Beta": "backbones",
     "DeepLabV3PlusHead": "decode_heads",

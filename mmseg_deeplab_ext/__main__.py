@@ -1,15 +1,17 @@
-"""``python -m mmseg_deeplab_ext check``: what is installed here, and does it suffice?"""
+"""Commands of the package: ``python -m mmseg_deeplab_ext check`` and ``... zoo``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Iterator, Sequence
 
 from mmseg_deeplab_ext import __version__
 from mmseg_deeplab_ext.compat import UNDECLARED, Finding, check_environment, explain
 from mmseg_deeplab_ext.compat import has_compiled_ops as mmcv_has_compiled_ops
+from mmseg_deeplab_ext.errors import DeepLabExtError
 from mmseg_deeplab_ext.hosts import HOSTS, MMCV, family
 
 _OTHERS = ("numpy", "crc32c", "torchvision", "cv2", *UNDECLARED, "pkg_resources")
@@ -38,11 +40,8 @@ def _host_rows() -> Iterator[tuple[str, str, str]]:
         yield host.module, "ok" if present else "absent", brought_by or "no metadata" * present
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0 if training is possible here and 1 if not."""
-    parser = argparse.ArgumentParser(prog="python -m mmseg_deeplab_ext", description=__doc__)
-    parser.add_argument("command", choices=["check"], help="check: report on this environment")
-    parser.parse_args(argv)
+def check() -> int:
+    """Report on this environment; return 0 if training is possible here and 1 if not."""
     findings = check_environment()
     print("\n".join(environment_table(findings)))
     print(f"\nFamily of mmengine, mmcv and mmseg to use here: {family()}")
@@ -51,6 +50,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready = not any(finding.blocking for finding in findings)
     print(f"\n{'Ready.' if ready else 'Not ready.'}")
     return 0 if ready else 1
+
+
+def zoo(name: str | None, *, folder: Path | None) -> int:
+    """List the model zoo, or put one checkpoint into the cache and print its path.
+
+    Args:
+        name: Name of an entry; None lists them.
+        folder: The cache; PyTorch's when not given.
+
+    Returns:
+        0, or 1 where the checkpoint can't be had.
+    """
+    # Only now: `check` has to work where not even NumPy is installed.
+    from mmseg_deeplab_ext.checkpoints.zoo import fetch
+    from mmseg_deeplab_ext.checkpoints.zoo_table import USE, listing
+
+    if name is None:
+        print("\n".join([*listing(), "", *USE]))
+        return 0
+    try:
+        print(fetch(name, folder=folder, recheck=True))
+    except (DeepLabExtError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m mmseg_deeplab_ext", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("check", help="what is installed here, and does it suffice?")
+    zoo_parser = commands.add_parser(
+        "zoo", help="list the published TensorFlow checkpoints, or download one"
+    )
+    zoo_parser.add_argument("name", nargs="?", help="download this one and print its path")
+    zoo_parser.add_argument(
+        "--folder", type=Path, help="where to put it (default: PyTorch's cache of checkpoints)"
+    )
+    args = parser.parse_args(argv)
+    return check() if args.command == "check" else zoo(args.name, folder=args.folder)
 
 
 if __name__ == "__main__":

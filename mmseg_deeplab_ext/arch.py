@@ -1,8 +1,8 @@
 """The official networks as data: what the backbones build and the checkpoint name maps walk.
 
 Source of every number: tensorflow/models, ``research/deeplab/core/resnet_v1_beta.py`` (the
-``resnet_v1_{18,50,101}[_beta]`` builders), cross-checked against the variable inventories of
-the official graphs.
+``resnet_v1_{18,50,101}[_beta]`` builders) and ``research/slim/nets/mobilenet/mobilenet_v2.py``
+(``V2_DEF``), cross-checked against the variable inventories of the official graphs.
 """
 
 from __future__ import annotations
@@ -80,3 +80,72 @@ RESNET_V1: dict[int, ResNetArch] = {
 
 PLAIN_STEM_WIDTH = 64
 """Width of the single 7x7 stem convolution of the variants without ``_beta``."""
+
+
+@dataclass(frozen=True)
+class MobileNetV2Block:
+    """One run of inverted residual units with the same width (a row of the paper's table 2).
+
+    Attributes:
+        expansion: channels of the depthwise convolution per input channel.
+        width: output channels at ``widen_factor`` 1.
+        units: number of units.
+        stride: nominal stride of the block; its first unit has it.
+    """
+
+    expansion: int
+    width: int
+    units: int
+    stride: int
+
+    @property
+    def unit_strides(self) -> tuple[int, ...]:
+        """Nominal stride of each unit."""
+        return (self.stride,) + (1,) * (self.units - 1)
+
+
+MOBILENET_V2: tuple[MobileNetV2Block, ...] = (
+    MobileNetV2Block(1, 16, 1, 1),
+    MobileNetV2Block(6, 24, 2, 2),
+    MobileNetV2Block(6, 32, 3, 2),
+    MobileNetV2Block(6, 64, 4, 2),
+    MobileNetV2Block(6, 96, 3, 1),
+    MobileNetV2Block(6, 160, 3, 2),
+    MobileNetV2Block(6, 320, 1, 1),
+)
+"""The 17 units of DeepLab's MobileNetV2, which ends at slim's ``layer_18``: the 1280 channels and
+the classifier behind it are not used."""
+
+MOBILENET_V2_STEM_WIDTH = 32
+"""Width of the 3x3 stem convolution (stride 2) at ``widen_factor`` 1."""
+
+MOBILENET_V2_LAST_WIDTH = MOBILENET_V2[-1].width
+"""Width of the final feature map at ``widen_factor`` 1."""
+
+MOBILENET_V2_TAP_BLOCKS = (1, 2, 4)
+"""Blocks whose last unit the decoder taps, at strides 4, 8 and 16: slim's ``layer_4``, ``layer_7``
+and ``layer_14``, from ``core/feature_extractor.py`` ``networks_to_feature_maps``."""
+
+
+def mobilenet_v2_width(width: int, widen_factor: float) -> int:
+    """Scaled number of channels of a convolution (slim's ``depth_multiplier``).
+
+    DeepLab rounds to whole channels where the factor is not 1 (``divisible_by=1``), unlike
+    torchvision, MMSegmentation and slim's own classifiers, which round to multiples of 8: 12
+    instead of 16 channels for a width of 24 and a factor of 0.5.
+    """
+    return _make_divisible(width * widen_factor, 1)
+
+
+def mobilenet_v2_expanded_width(channels: int, expansion: int) -> int:
+    """Channels of the depthwise convolution of a unit with ``channels`` input channels.
+
+    Expanded widths are rounded to multiples of 8, whatever the widths around them.
+    """
+    return channels if expansion == 1 else _make_divisible(channels * expansion, 8)
+
+
+def _make_divisible(value: float, divisor: int) -> int:
+    """Round to a multiple of ``divisor`` that is at least ``divisor`` and 90 % of the value."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded

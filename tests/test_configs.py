@@ -15,6 +15,13 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.py") if "_base_" not in p.parts)
 NAMED = [p for p in CONFIGS if re.search(r"_b16-", p.name)]
 NUM_CLASSES = dict(voc12=21, voc12aug=21, cityscapes=19, ade20k=150)
+NETWORKS = {
+    **{
+        f"r{depth}beta": dict(type="mmseg_deeplab_ext.ResNetV1Beta", depth=depth)
+        for depth in (18, 50, 101)
+    },
+    "mnv2": dict(type="mmseg_deeplab_ext.MobileNetV2", widen_factor=1.0),
+}
 DATASETS = dict(
     voc12="PascalVOCDataset",
     voc12aug="PascalVOCDataset",
@@ -29,12 +36,14 @@ def load(path):
 
 @pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
 def test_a_config_does_what_its_name_says(path):
-    depth, stride, batch, thousands, dataset, crop = re.fullmatch(
-        r"deeplabv3plus_r(\d+)beta-d(\d+)_b(\d+)-(\d+)k_(\w+)-(\d+)x\6", path.stem
+    head, network, stride, batch, thousands, dataset, crop = re.fullmatch(
+        r"(deeplabv3|deeplabv3plus)_(\w+)-d(\d+)_b(\d+)-(\d+)k_(\w+)-(\d+)x\7", path.stem
     ).groups()
     cfg = load(path)
     iterations = int(thousands) * 1000
-    assert cfg.model.backbone.depth == int(depth)
+    for key, value in NETWORKS[network].items():
+        assert cfg.model.backbone[key] == value
+    assert bool(cfg.model.decode_head.get("c1_in_channels", 0)) == (head == "deeplabv3plus")
     assert cfg.model.backbone.output_stride == int(stride)
     assert cfg.global_batch_size == cfg.train_dataloader.batch_size == int(batch)
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end - 1 == iterations
@@ -45,15 +54,15 @@ def test_a_config_does_what_its_name_says(path):
     assert len(trained_on) == (2 if dataset == "voc12aug" else 1)
 
 
-def test_every_network_dataset_combination_has_a_config():
-    assert len(NAMED) == 3 * len(NUM_CLASSES)
+def test_every_resnet_has_a_config_for_every_dataset():
+    assert len([path for path in NAMED if "beta-" in path.name]) == 3 * len(NUM_CLASSES)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_builds_its_model(path):
     model = load(path).model
     network = MODELS.build(model)
-    assert network.backbone.stem[0].conv.out_channels in (16, 64)
+    assert type(network.backbone).__module__.startswith("mmseg_deeplab_ext.")
     assert network.decode_head.conv_seg.out_channels == model.decode_head.num_classes
 
 
@@ -111,15 +120,23 @@ def test_biases_train_at_twice_the_rate():
     assert doubled == {id(model.decode_head.conv_seg.bias)}
 
 
-def test_weight_decay_spares_norms_biases_and_depthwise_kernels():
+@pytest.mark.parametrize(
+    ("path", "weight_decay"),
+    [
+        ("deeplabv3plus/deeplabv3plus_r18beta-d16_b16-30k_voc12-513x513.py", 1e-4),
+        ("deeplabv3/deeplabv3_mnv2-d16_b16-30k_voc12aug-513x513.py", 4e-5),
+    ],
+)
+def test_weight_decay_spares_norms_biases_and_depthwise_kernels(path, weight_decay):
     from mmengine.optim import build_optim_wrapper
 
-    cfg = load("deeplabv3plus/deeplabv3plus_r18beta-d16_b16-30k_voc12-513x513.py")
+    cfg = load(path)
     model = MODELS.build(cfg.model)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    assert {g["weight_decay"] for g in optimizer.param_groups} == {0, weight_decay}
     decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
     for name, parameter in model.named_parameters():
-        dense_kernel = parameter.dim() == 4 and ".depthwise_conv." not in name
+        dense_kernel = parameter.dim() == 4 and ".depthwise" not in name
         assert (id(parameter) in decayed) == dense_kernel, name
 
 

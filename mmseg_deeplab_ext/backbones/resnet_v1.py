@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Sequence
 
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.arch import PLAIN_STEM_WIDTH, RESNET_V1
-from mmseg_deeplab_ext.config_values import is_whole, whole_numbers
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone, check_choice
+from mmseg_deeplab_ext.checkpoints.loader import take_tensorflow_weights
+from mmseg_deeplab_ext.checkpoints.networks import Backbone
 from mmseg_deeplab_ext.layers import (
     FUSED_BATCH_NORM_EPS,
     max_pool_3x3_stride_2_same,
@@ -23,11 +22,10 @@ from mmseg_deeplab_ext.registry import MODELS
 
 OUTPUT_STRIDES = (4, 8, 16, 32)
 _STEM_STRIDE = 4
-_NUM_OUTPUTS = 4
 
 
 @MODELS.register_module()
-class ResNetV1(BaseModule):
+class ResNetV1(TappedBackbone):
     """TensorFlow's ``resnet_v1_{18,50,101}``: one 7x7 stem convolution.
 
     Differs from torchvision's and MMSegmentation's ResNet in where the stride sits (last unit of a
@@ -83,24 +81,27 @@ class ResNetV1(BaseModule):
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg or _he_init_cfg())
-        _check_choice("depth", depth, tuple(RESNET_V1))
-        _check_choice("output_stride", output_stride, OUTPUT_STRIDES)
-        _check_choice("frozen_stages", frozen_stages, tuple(range(-1, _NUM_OUTPUTS + 1)))
-        self.arch = RESNET_V1[depth]
-        self.out_indices = _checked_out_indices(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
+        check_choice("depth", depth, tuple(RESNET_V1))
+        check_choice("output_stride", output_stride, OUTPUT_STRIDES)
+        arch = RESNET_V1[depth]
+        super().__init__(
+            len(arch.blocks),
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            init_cfg=init_cfg or _he_init_cfg(),
+        )
+        self.arch = arch
         norm_cfg = tf_norm_cfg(norm_cfg, decay=0.95, eps=FUSED_BATCH_NORM_EPS)
         self.stem, channels = self._make_stem(norm_cfg)
         geometry = walk_output_stride(
             [block.unit_strides for block in self.arch.blocks],
             entry_stride=_STEM_STRIDE,
             output_stride=output_stride,
-            multi_grid=(1,) * self.arch.blocks[-1].units if multi_grid is None else multi_grid,
+            multi_grid=multi_grid,
         )
-        self.layer_names = []
-        for number, (block, units) in enumerate(zip(self.arch.blocks, geometry), start=1):
+        layers = []
+        for block, units in zip(self.arch.blocks, geometry):
             layer = nn.ModuleList()
             for unit in units:
                 layer.append(
@@ -115,9 +116,10 @@ class ResNetV1(BaseModule):
                     )
                 )
                 channels = block.width * self.arch.expansion
-            self.add_module(f"layer{number}", layer)
-            self.layer_names.append(f"layer{number}")
-        self._freeze_stages()
+            layers.append(layer)
+        self._add_layers(layers, tap_units=enumerate(self.arch.tap_units))
+        family = "ResNetV1Beta" if self.beta else "ResNetV1"
+        take_tensorflow_weights(self, Backbone(family, depth))
 
     def _make_stem(self, norm_cfg: dict) -> tuple[nn.Sequential, int]:
         """Stem convolutions up to the max pool, and their output channels."""
@@ -132,42 +134,8 @@ class ResNetV1(BaseModule):
             )
         ), widths[-1]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Extract the features.
-
-        Args:
-            x: images [N, 3, H, W], normalised.
-
-        Returns:
-            The feature maps of ``out_indices``, each [N, C, ceil(H / stride), ceil(W / stride)].
-        """
-        x = max_pool_3x3_stride_2_same(self.stem(x))
-        outs = []
-        tap_units = (*self.arch.tap_units, None)
-        for index, name in enumerate(self.layer_names):
-            for number, unit in enumerate(getattr(self, name)):
-                x, residual = unit(x)
-                if index in self.out_indices and number == tap_units[index]:
-                    outs.append(residual)
-        if _NUM_OUTPUTS - 1 in self.out_indices:
-            outs.append(x)
-        return tuple(outs)
-
-    def train(self, mode: bool = True) -> ResNetV1:
-        """Switch the mode; frozen stages, with ``norm_eval`` all batch norms, stay in eval."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
-
-    def _freeze_stages(self) -> None:
-        for name in ["stem", *self.layer_names][: self.frozen_stages + 1]:
-            module = getattr(self, name)
-            module.eval()
-            module.requires_grad_(False)
+    def _forward_stem(self, x: Tensor) -> Tensor:
+        return max_pool_3x3_stride_2_same(self.stem(x))
 
 
 @MODELS.register_module()
@@ -188,20 +156,3 @@ def _he_init_cfg() -> list[dict]:
         {"type": "Kaiming", "layer": "Conv2d", "mode": "fan_in"},
         {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
     ]
-
-
-def _check_choice(name: str, value: int, allowed: Sequence[int]) -> None:
-    if not is_whole(value, minimum=min(allowed)) or value not in allowed:
-        raise ConfigError(
-            f"{name}={value!r} is not supported: use one of {', '.join(map(str, allowed))}"
-        )
-
-
-def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
-    chosen = whole_numbers("out_indices", out_indices, minimum=0)
-    if list(chosen) != sorted(set(chosen) & set(range(_NUM_OUTPUTS))):
-        raise ConfigError(
-            f"out_indices={chosen} must be ascending and different numbers from 0 to "
-            f"{_NUM_OUTPUTS - 1} (0, 1, 2: decoder taps; 3: final feature map)"
-        )
-    return chosen

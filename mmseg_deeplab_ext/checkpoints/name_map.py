@@ -31,6 +31,14 @@ class Rule:
         value = value.transpose(axes)
         return value.reshape(-1, 1, *value.shape[2:]) if self.layout == "depthwise" else value
 
+    def to_tf(self, value: np.ndarray) -> np.ndarray:
+        """Rearrange a PyTorch value to TensorFlow's layout: the inverse of `to_torch`.
+
+        A depthwise kernel gets one multiple per channel, as in every official network.
+        """
+        axes = LAYOUTS[self.layout]
+        return value if axes is None else value.transpose(np.argsort(axes))
+
     def tf_shape(self, torch_shape) -> tuple:
         """TensorFlow's shape of a tensor whose PyTorch shape is ``torch_shape``."""
         if self.layout == "as_is":

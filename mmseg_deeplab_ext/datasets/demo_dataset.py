@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmseg_deeplab_ext.datasets.atomic_files import remove_leftovers, write_atomically
+from mmseg_deeplab_ext.atomic_files import remove_leftovers, write_atomically
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES, DEMO_PALETTE, render_scene
 from mmseg_deeplab_ext.datasets.label_png import encode_label_png, voc_colormap
-from mmseg_deeplab_ext.datasets.progress import ProgressLine
 from mmseg_deeplab_ext.errors import DatasetError
+from mmseg_deeplab_ext.progress import ProgressLine
 
 MARKER = "demo.json"
 """Written last: what the folder holds. A folder with this file is one of ours and finished."""

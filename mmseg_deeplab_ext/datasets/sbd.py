@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from mmseg_deeplab_ext.datasets.label_png import encode_label_png, voc_colormap
-from mmseg_deeplab_ext.datasets.progress import ProgressLine
 from mmseg_deeplab_ext.errors import DatasetError, EnvironmentNotReadyError
+from mmseg_deeplab_ext.progress import ProgressLine
 
 _LABELS = PurePosixPath("benchmark_RELEASE/dataset/cls")
 _LISTS = {PurePosixPath("benchmark_RELEASE/dataset") / f"{name}.txt" for name in ("train", "val")}

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Iterable
 
-from mmseg_deeplab_ext.datasets.atomic_files import folder_made_whole, write_atomically
+from mmseg_deeplab_ext.atomic_files import folder_made_whole, write_atomically
 from mmseg_deeplab_ext.datasets.download import RemoteFile, fetch
-from mmseg_deeplab_ext.datasets.progress import ProgressLine
 from mmseg_deeplab_ext.datasets.sbd import convert_sbd
 from mmseg_deeplab_ext.errors import DatasetError
+from mmseg_deeplab_ext.progress import ProgressLine
 
 VOC_ARCHIVE = RemoteFile(
     name="VOCtrainval_11-May-2012.tar",

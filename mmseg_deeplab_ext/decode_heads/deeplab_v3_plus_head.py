@@ -11,6 +11,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from torch import Tensor
 
+from mmseg_deeplab_ext.checkpoints.loader import take_tensorflow_weights
+from mmseg_deeplab_ext.checkpoints.networks import Head
 from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, conv3x3_module, image_pooling_args
 from mmseg_deeplab_ext.errors import ConfigError
@@ -169,6 +171,19 @@ class DeepLabV3PlusHead(BaseDecodeHead):
             )
             for number, (_, in_width, out_width) in enumerate(stages)
         )
+        tf_weights = Head(
+            in_channels=in_channels,
+            channels=channels,
+            num_classes=self.out_channels,
+            num_rates=len(dilations) - 1,
+            aspp_channels=aspp_channels,
+            aspp_separable=aspp_separable or len(dilations) == 1,
+            image_pooling=bool(image_pooling),
+            c1_in_channels=tuple(width for _, width, _ in stages),
+            c1_channels=tuple(width for _, _, width in stages),
+            decoder_separable=decoder_separable or not stages,
+        )
+        take_tensorflow_weights(self, tf_weights)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Compute the logits.

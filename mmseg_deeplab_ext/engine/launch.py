@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_deeplab_ext.checkpoints.loader import is_address
+from mmseg_deeplab_ext.checkpoints.networks import network_of_model
 from mmseg_deeplab_ext.datasets.checked_loading import use_checked_loading
 from mmseg_deeplab_ext.datasets.config_walk import SPLITS, heads_of, leaf_datasets
 from mmseg_deeplab_ext.datasets.files_check import check_class_count, check_dataset_files
@@ -184,7 +186,21 @@ def _build_runner(kind: type[Runner], cfg: Config, notes: list[str]) -> Runner:
     for note in notes:  # not earlier: now they reach the log file, and of one process only
         runner.logger.info(note)
     _check_loading(runner, cfg)
+    _check_takes_tensorflow_weights(runner, cfg)
     return runner
+
+
+def _check_takes_tensorflow_weights(runner: Runner, cfg: Config) -> None:
+    """Demand networks of ours where ``load_from`` names TensorFlow's weights.
+
+    Ours check for themselves what they are given; MMEngine would pass over weights that a
+    network of somebody else's has no names for.
+    """
+    if is_address(str(cfg.get("load_from"))):
+        model = runner.model
+        while not hasattr(model, "backbone") and hasattr(model, "module"):
+            model = model.module  # a wrapper: distributed, test-time augmentation
+        network_of_model(model)
 
 
 def _check_loading(runner: Runner, cfg: Config) -> None:

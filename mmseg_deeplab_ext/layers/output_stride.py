@@ -22,7 +22,7 @@ def walk_output_stride(
     *,
     entry_stride: int,
     output_stride: int,
-    multi_grid: Sequence[int],
+    multi_grid: Sequence[int] | None = None,
 ) -> list[list[UnitGeometry]]:
     """Assign stride and dilation to every unit, as tf_slim's ``stack_blocks_dense`` does.
 
@@ -34,7 +34,7 @@ def walk_output_stride(
         blocks: nominal stride of every unit, per block.
         entry_stride: stride of the feature map that enters the first unit (stem and pool).
         output_stride: wanted ratio of image size to final feature size.
-        multi_grid: multipliers of the dilation, one per unit of the last block. In
+        multi_grid: multipliers of the dilation, one per unit of the last block; None is 1 each. In
             MMSegmentation's ResNet ``multi_grid`` *replaces* the dilation; in TensorFlow and in
             the DeepLabv3 paper it multiplies it.
 
@@ -45,6 +45,8 @@ def walk_output_stride(
         ConfigError: if ``multi_grid`` has another length than the last block, or the strides
             never reach ``output_stride`` exactly.
     """
+    if multi_grid is None:
+        multi_grid = (1,) * len(blocks[-1])
     multi_grid = whole_numbers("multi_grid", multi_grid, minimum=1)
     if len(multi_grid) != len(blocks[-1]):
         raise ConfigError(

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.data.make_resnet_goldens import sample
+from tests.data.make_goldens import sample
 
 DATA = Path(__file__).parents[1] / "data"
 FULL = Path(os.environ.get("DEEPLAB_GOLDENS", Path(__file__).parents[3] / "shared" / "goldens"))
-MANIFEST = json.loads((DATA / "resnet_goldens.json").read_text())
+MANIFEST = json.loads((DATA / "goldens.json").read_text())
 
 
 def reduced(network):
     """{array name: reduced values} of one network."""
-    with np.load(DATA / "resnet_goldens.npz") as arrays:
+    with np.load(DATA / "goldens.npz") as arrays:
         prefix = f"{network}:"
         return {k[len(prefix) :]: arrays[k] for k in arrays.files if k.startswith(prefix)}
 

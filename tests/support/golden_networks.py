@@ -1,55 +1,34 @@
 """Build our network for a golden file's options and name its outputs as TensorFlow does."""
 
 import functools
-import re
 
 import numpy as np
 import torch
 from torch import nn
 
-from mmseg_deeplab_ext.arch import RESNET_V1
-from mmseg_deeplab_ext.backbones import ResNetV1, ResNetV1Beta
 from mmseg_deeplab_ext.checkpoints.maps.deeplab_head import deeplab_head_rules
-from mmseg_deeplab_ext.checkpoints.maps.resnet_v1 import resnet_v1_rules
 from mmseg_deeplab_ext.checkpoints.name_map import Rule
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
 from tests.support.deterministic import value
+from tests.support.golden_families import family
 
-MEAN_RGB = np.array([123.15, 115.90, 103.06], np.float32)
 TAP_INDEX = {4: 0, 8: 1, 16: 2}
 cached_value = functools.lru_cache(maxsize=None)(value)
 
 
-def variant(options):
-    """Depth and stem of the model variant."""
-    match = re.fullmatch(r"resnet_v1_(\d+)(_beta)?", options["model_variant"])
-    return int(match.group(1)), match.group(2) is not None
-
-
 def normalised(image, options):
     """[1, 3, H, W] float32 input: padded with the official value, normalised in float32."""
-    depth, beta = variant(options)
+    backbone = family(options)
     crop = options["crop_size"] or image.shape[:2]
-    padding = np.full(3, 127.5, np.float32) if beta or depth == 18 else MEAN_RGB
-    padded = np.broadcast_to(padding, (*crop, 3)).astype(np.float32)
+    padded = np.broadcast_to(backbone.padding, (*crop, 3)).astype(np.float32)
     padded[: image.shape[0], : image.shape[1]] = image
-    scaled = padded * np.float32(2 / 255) - np.float32(1) if beta else padded - MEAN_RGB
-    return torch.from_numpy(scaled.transpose(2, 0, 1)[None].copy())
-
-
-def build_backbone(options):
-    depth, beta = variant(options)
-    return (ResNetV1Beta if beta else ResNetV1)(
-        depth, output_stride=options["output_stride"] or 32, multi_grid=options.get("multi_grid")
-    )
+    return torch.from_numpy(backbone.normalise(padded).transpose(2, 0, 1)[None].copy())
 
 
 def build_head(options):
-    depth, _ = variant(options)
-    arch = RESNET_V1[depth]
+    widths = family(options).widths
     strides = options.get("decoder_output_stride") or []
     taps = [TAP_INDEX[stride] for stride in strides]
-    widths = [block.width * arch.expansion for block in arch.blocks]
     aspp_channels = options.get("aspp_convs_filters", 256)
     pool_crop = options.get("image_pooling_crop_size")
     image_pooling = options.get("add_image_level_feature", True)
@@ -71,10 +50,10 @@ def build_head(options):
 
 def rules(options):
     """The name map of the network."""
-    depth, beta = variant(options)
-    result = list(resnet_v1_rules(depth, beta=beta))
+    backbone = family(options)
+    result = list(backbone.rules())
     if options["mode"] == "classify":
-        scope = f"resnet_v1_{depth}/logits"
+        scope = f"{backbone.scope}/logits"
         result.append(Rule(f"{scope}/weights", "classifier.weight", "conv"))
         result.append(Rule(f"{scope}/biases", "classifier.bias"))
     elif options["mode"] == "network":
@@ -88,22 +67,18 @@ def rules(options):
     return result
 
 
-def _first(outputs):
-    return outputs[0]
-
-
 class GoldenNetwork(nn.Module):
     """Backbone with the head or classifier that the options ask for, with deterministic weights."""
 
     def __init__(self, options):
         super().__init__()
         self.options = options
-        self.backbone = build_backbone(options)
+        self.family = family(options)
+        self.backbone = self.family.backbone()
         if options["mode"] == "network":
             self.decode_head = build_head(options)
         elif options["mode"] == "classify":
-            width = self.backbone.arch.blocks[-1].width * self.backbone.arch.expansion
-            self.classifier = nn.Conv2d(width, options["num_classes"], 1)
+            self.classifier = nn.Conv2d(self.family.widths[-1], options["num_classes"], 1)
         self._fill()
         self.eval()
 
@@ -121,30 +96,23 @@ class GoldenNetwork(nn.Module):
     @torch.no_grad()
     def outputs(self, x):
         """Every output by the golden files' array names, NCHW tensors."""
-        depth, _ = variant(self.options)
-        scope = f"ep/resnet_v1_{depth}"
-        kind = "bottleneck_v1" if depth > 18 else "lite_bottleneck_v1"
         found = {}
 
-        def keep(name, pick=lambda out: out):
-            return lambda module, args, out: found.__setitem__(name, pick(out))
+        def keep(module, name, pick=lambda out: out):
+            return module.register_forward_hook(
+                lambda module, args, out: found.__setitem__(name, pick(out))
+            )
 
-        handles = [self.backbone.stem.register_forward_hook(keep(f"{scope}/conv1_3"))]
-        for b, name in enumerate(self.backbone.layer_names, start=1):
-            units = getattr(self.backbone, name)
-            handles.append(units[-1].register_forward_hook(keep(f"{scope}/block{b}", _first)))
-            for u, unit in enumerate(units, start=1):
-                conv1 = f"{scope}/block{b}/unit_{u}/{kind}/conv1"
-                handles.append(unit.bn1.register_forward_hook(keep(conv1, torch.relu)))
+        handles = [
+            keep(module, f"ep/{end_point}", pick)
+            for module, end_point, pick in self.family.inner_outputs(self.backbone)
+        ]
         if self.options["mode"] == "network":
-            handles.append(self.decode_head.aspp.register_forward_hook(keep("aspp_out")))
-            handles += [
-                s.register_forward_hook(keep("decoder_out")) for s in self.decode_head.decoder
-            ]
+            handles.append(keep(self.decode_head.aspp, "aspp_out"))
+            handles += [keep(stage, "decoder_out") for stage in self.decode_head.decoder]
         features = self.backbone(x)
-        for b, (unit, feature) in enumerate(zip(self.backbone.arch.tap_units, features), start=1):
-            tap = f"{scope}/block{b}/unit_{unit + 1}/{kind}/conv{self.backbone.arch.num_convs}"
-            found[tap] = feature
+        for end_point, feature in zip(self.family.taps(), features):
+            found[f"ep/{end_point}"] = feature
         found["backbone"] = features[-1]
         if self.options["mode"] == "classify":
             found["logits"] = self.classifier(features[-1].mean(dim=(2, 3), keepdim=True))

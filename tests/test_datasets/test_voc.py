@@ -85,7 +85,6 @@ def sbd_files() -> dict[str, bytes]:
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    pytest.importorskip("pooch")
     with serve() as running:
         yield running
 

@@ -1,7 +1,7 @@
-"""Every ResNet network equals the official TensorFlow graph, intermediate taps included.
+"""Every network equals the official TensorFlow graph, intermediate taps included.
 
-A failure names the array. Look at the arrays in the order of the network (conv1_3, block1, ...):
-the first one that differs is where the mistake is.
+A failure names the array. Look at the arrays in the order of the network (conv1_3, block1, ...;
+layer_4, layer_7, ...): the first one that differs is where the mistake is.
 """
 
 import functools
@@ -68,9 +68,13 @@ def test_every_variable_of_the_graph_has_one_rule(name):
     assert len(tf_names) == len(list(rules(options))) == options["n_variables"]
 
 
-def test_the_goldens_cover_every_depth_both_stems_and_odd_and_even_sizes():
+def test_the_goldens_cover_every_network_and_odd_and_even_sizes():
     options = [entry["options"] for entry in MANIFEST["networks"].values()]
-    assert {o["model_variant"] for o in options} == {
+    resnets = [o for o in options if o["model_variant"] != "mobilenet_v2"]
+    assert {o["model_variant"] for o in resnets} == {
         f"resnet_v1_{depth}{stem}" for depth in (18, 50, 101) for stem in ("", "_beta")
     }
-    assert {size % 2 for o in options for size in o["image_size"]} == {0, 1}
+    mobilenets = [o for o in options if o not in resnets]
+    assert {o.get("depth_multiplier", 1) for o in mobilenets} == {0.5, 1}
+    for family in (resnets, mobilenets):
+        assert {size % 2 for o in family for size in o["image_size"]} == {0, 1}

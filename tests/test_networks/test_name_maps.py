@@ -4,21 +4,30 @@ import re
 
 import pytest
 
-from tests.data.make_resnet_goldens import variables_digest
+from tests.data.make_goldens import variables_digest
 from tests.support.golden_files import MANIFEST
 from tests.support.golden_networks import GoldenNetwork, rules
+
+# Form of a network in an inventory's name -> what the golden files' options say of such a network
+FORMS = {
+    r"imagenet_classification_nc1001": dict(mode="classify"),
+    r"v3plus_os16_rates6-12-18_dec4_nc21": dict(
+        atrous_rates=(6, 12, 18), decoder_output_stride=(4,)
+    ),
+    r"(dm05_)?zoo_noaspp_nodec_nc(19|21)": dict(),
+    r"noaspp_dec4_nc151_ade20k": dict(decoder_output_stride=(4,)),
+}
 
 
 def options_of(tag):
     variant, form = tag.split("__")
-    options = dict(model_variant=variant, output_stride=None, mode="classify", num_classes=1001)
-    if form.startswith("v3plus"):
-        options.update(
-            mode="network", output_stride=16, num_classes=21, atrous_rates=(6, 12, 18),
-            decoder_output_stride=(4,),
-        )  # fmt: skip
-        assert re.fullmatch(r"v3plus_os16_rates6-12-18_dec4_nc21", form)
-    return options
+    options = dict(
+        model_variant=variant, mode="network", output_stride=16, atrous_rates=None,
+        depth_multiplier=0.5 if form.startswith("dm05") else 1.0,
+        num_classes=int(re.search(r"nc(\d+)", form).group(1)),
+    )  # fmt: skip
+    (known,) = (FORMS[pattern] for pattern in FORMS if re.fullmatch(pattern, form))
+    return {**options, **known}
 
 
 @pytest.mark.parametrize("tag", sorted(MANIFEST["variables"]))

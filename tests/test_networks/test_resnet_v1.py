@@ -1,8 +1,7 @@
-"""The backbones as MMSegmentation's users configure them."""
+"""The ResNet backbones; what all backbones have in common is in test_tapped_backbone.py."""
 
 import pytest
 import torch
-from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_deeplab_ext.backbones import ResNetV1, ResNetV1Beta
@@ -46,17 +45,6 @@ def test_taps_come_at_strides_4_8_16_bounded_by_the_output_stride(output_stride)
     assert [feature.shape[1] for feature in features] == [64, 128, 256, 512]
 
 
-def test_out_indices_choose_the_feature_maps():
-    every = ResNetV1Beta(18).eval()
-    some = ResNetV1Beta(18, out_indices=(1, 3)).eval()
-    some.load_state_dict(every.state_dict())
-    with torch.no_grad():
-        expected, chosen = every(IMAGE), some(IMAGE)
-    assert len(chosen) == 2
-    assert torch.equal(chosen[0], expected[1])
-    assert torch.equal(chosen[1], expected[3])
-
-
 def test_taps_are_taken_before_the_relu_and_the_final_map_after_it():
     features = ResNetV1Beta(18).eval()(IMAGE)
     assert all((feature < 0).any() for feature in features[:3])
@@ -84,12 +72,6 @@ def test_batch_norms_have_tensorflows_constants_unless_the_config_states_others(
     assert {(m.momentum, m.eps) for m in batch_norms(stated)} == {(0.1, 1e-3)}
 
 
-def test_other_norm_layers_are_built_as_configured():
-    network = ResNetV1Beta(18, norm_cfg=dict(type="GN", num_groups=8))
-    assert not batch_norms(network)
-    assert any(isinstance(m, nn.GroupNorm) for m in network.modules())
-
-
 def test_convolutions_start_with_he_initialisation():
     network = ResNetV1Beta(50)
     network.init_weights()
@@ -97,82 +79,3 @@ def test_convolutions_start_with_he_initialisation():
         weight = network.get_submodule(name).weight
         fan_in = weight[0].numel()
         assert weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.05)
-
-
-@pytest.mark.parametrize("stages", [-1, 0, 2, 4])
-def test_frozen_stages_neither_train_nor_update_their_statistics(stages):
-    network = ResNetV1Beta(18, frozen_stages=stages).train()
-    for number, name in enumerate(["stem", *network.layer_names]):
-        module = getattr(network, name)
-        frozen = number <= stages
-        assert all(p.requires_grad != frozen for p in module.parameters())
-        assert all(m.training != frozen for m in batch_norms(module))
-
-
-def test_norm_eval_keeps_statistics_but_trains_gamma_and_beta():
-    network = ResNetV1Beta(18, norm_eval=True).train()
-    assert network.training
-    assert not any(m.training for m in batch_norms(network))
-    assert all(m.weight.requires_grad for m in batch_norms(network))
-
-
-def test_checkpointing_changes_neither_outputs_nor_gradients():
-    torch.manual_seed(0)
-    plain = ResNetV1Beta(18, norm_eval=True)
-    checkpointed = ResNetV1Beta(18, norm_eval=True, with_cp=True)
-    checkpointed.load_state_dict(plain.state_dict())
-    gradients = []
-    for network in (plain, checkpointed):
-        sum(feature.square().mean() for feature in network.train()(IMAGE)).backward()
-        gradients.append([p.grad for p in network.parameters()])
-    for ours, expected in zip(*reversed(gradients)):
-        torch.testing.assert_close(ours, expected)
-
-
-HEADS = {
-    "FCNHead": dict(in_channels=512, in_index=3, channels=16, num_convs=1),
-    "PSPHead": dict(in_channels=512, in_index=3, channels=16, pool_scales=(1, 2)),
-    "UPerHead": dict(
-        in_channels=[64, 128, 256, 512], in_index=[0, 1, 2, 3], channels=16, pool_scales=(1, 2)
-    ),
-}
-
-
-@pytest.mark.parametrize("head", sorted(HEADS))
-def test_any_mmseg_head_trains_on_the_backbone(head):
-    from mmengine.structures import PixelData
-    from mmseg.structures import SegDataSample
-
-    torch.manual_seed(0)
-    norm_cfg = dict(type="BN")
-    auxiliary = dict(
-        type="FCNHead", in_channels=256, in_index=2, channels=16, num_convs=1, norm_cfg=norm_cfg,
-        num_classes=5, align_corners=True, dropout_ratio=0,
-        loss_decode=dict(type="CrossEntropyLoss", loss_weight=0.4),
-    )  # fmt: skip
-    model = MODELS.build(
-        dict(
-            type="EncoderDecoder",
-            backbone=dict(type="mmseg_deeplab_ext.ResNetV1Beta", depth=18),
-            decode_head=dict(
-                type=head, num_classes=5, norm_cfg=norm_cfg, align_corners=True, dropout_ratio=0,
-                **HEADS[head],
-            ),
-            auxiliary_head=auxiliary,
-        )
-    )  # fmt: skip
-    model.init_weights()
-    labels = torch.randint(0, 5, (2, 1, 65, 97), generator=torch.Generator().manual_seed(1))
-    samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    totals = []
-    for _ in range(3):
-        losses = model.loss(IMAGE, samples)
-        total = sum(loss for name, loss in losses.items() if "loss" in name)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(total.item())
-    assert {"decode.loss_ce", "aux.loss_ce"} <= losses.keys()
-    assert totals[-1] < totals[0]
-    assert all(p.grad is not None for p in model.backbone.stem.parameters())

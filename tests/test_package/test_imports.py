@@ -22,11 +22,14 @@ MAY_IMPORT = {
     "config_values": set(),
     "layers": {"arch", "config_values"},
     "registry": set(),
-    "backbones": {"arch", "config_values", "layers", "registry"},
-    "decode_heads": {"arch", "config_values", "layers", "registry"},
-    "checkpoints": {"arch"},
-    "datasets": {"registry", "tool_paths"},
-    "engine": {"config_values", "datasets", "registry"},
+    "backbones": {"arch", "checkpoints", "config_values", "layers", "registry"},
+    "decode_heads": {"arch", "checkpoints", "config_values", "layers", "registry"},
+    "atomic_files": set(),
+    "progress": set(),
+    "download": {"progress"},
+    "checkpoints": {"arch", "atomic_files", "datasets", "download", "registry", "tool_paths"},
+    "datasets": {"atomic_files", "download", "progress", "registry", "tool_paths"},
+    "engine": {"checkpoints", "config_values", "datasets", "registry"},
     "losses": {"registry"},
     "compat": {"hosts"},
     "safe_globals": set(),
@@ -34,17 +37,21 @@ MAY_IMPORT = {
     "utils": {"registry"},
     "visualization": set(),
     "plugins": {"compat", "registry", "safe_globals"},
-    "__main__": {"compat", "hosts"},
+    "__main__": {"checkpoints", "compat", "hosts"},
     "__init__": set(),
 }
 
 # Modules that work where PyTorch and MMSegmentation are absent.
 HOST_FREE = [
-    *("__init__.py", "__main__.py", "arch.py", "compat.py", "errors.py", "hosts.py"),
-    "tool_paths.py",
+    *("__init__.py", "__main__.py", "arch.py", "compat.py", "download.py", "errors.py"),
+    *("hosts.py", "progress.py", "tool_paths.py"),
 ]
-# The checkpoints' modules that may know PyTorch; the others read files into NumPy arrays.
-WITH_TORCH = {"checkpoints/convert.py", "checkpoints/loader.py"}
+# The checkpoints' modules that may know PyTorch and MMSegmentation (zoo.py: where PyTorch's cache
+# is); the others read files into NumPy arrays.
+WITH_TORCH = {
+    f"checkpoints/{name}.py"
+    for name in ("config_file", "conversion", "convert", "dataset_meta", "export", "loader", "zoo")
+}
 
 
 def python_files():

@@ -1,9 +1,9 @@
-"""Reduce the full golden files of the ResNet networks to the fixture the repository keeps.
+"""Reduce the full golden files of the networks built here to the fixture the repository keeps.
 
-python tests/data/make_resnet_goldens.py FOLDER_OF_GOLDENS FOLDER_OF_INVENTORY
+python tests/data/make_goldens.py FOLDER_OF_GOLDENS FOLDER_OF_INVENTORY
 
-Writes resnet_goldens.npz (about 60 evenly spread values of every array, its largest magnitude,
-and every prediction) and resnet_goldens.json (the options of each network, the shape and type of
+Writes goldens.npz (about 60 evenly spread values of every array, its largest magnitude,
+and every prediction) and goldens.json (the options of each network, the shape and type of
 each array, and a digest of the names and shapes of every official variable).
 """
 
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+BUILT = ("r18", "r50", "r101", "mnv2")
+INVENTORIES = ("resnet_v1_*.json", "mobilenet_v2__*.json")
 LATER = (
     "bounded dpc summerge decoder_is_logits squeeze_excite v2style noaspp imagepyramid multiscale "
     "flip export nearestpred"
@@ -37,7 +39,7 @@ def main(goldens, inventory):
     manifest = json.loads((goldens / "MANIFEST.json").read_text())
     networks, arrays = {}, {}
     for name, entry in sorted(manifest.items()):
-        if not name.startswith(("r18", "r50", "r101")) or any(word in name for word in LATER):
+        if not name.startswith(BUILT) or any(word in name for word in LATER):
             continue
         full = np.load(goldens / f"{name}.npz")
         described = {}
@@ -57,16 +59,16 @@ def main(goldens, inventory):
             "arrays": described,
         }
     variables = {}
-    for path in sorted(inventory.glob("resnet_v1_*.json")):
+    for path in sorted(path for names in INVENTORIES for path in inventory.glob(names)):
         listed = json.loads(path.read_text())["variables"]
         variables[path.stem] = {
             "count": len(listed),
             "digest": variables_digest((v["name"], v["shape"]) for v in listed),
         }
     here = Path(__file__).parent
-    np.savez_compressed(here / "resnet_goldens.npz", **arrays)
+    np.savez_compressed(here / "goldens.npz", **arrays)
     text = json.dumps({"networks": networks, "variables": variables})
-    (here / "resnet_goldens.json").write_text(text + "\n")
+    (here / "goldens.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmseg_deeplab_ext.datasets import progress
-from mmseg_deeplab_ext.datasets.progress import ProgressLine
+from mmseg_deeplab_ext import progress
+from mmseg_deeplab_ext.progress import ProgressLine
 
 
 class Terminal(io.StringIO):

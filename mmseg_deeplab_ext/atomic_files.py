@@ -10,21 +10,37 @@ from pathlib import Path
 from typing import Iterator
 
 
+@contextmanager
+def file_made_whole(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name beside it; rename it when the block ends well.
+
+    A block that raises leaves nothing behind.
+
+    Args:
+        path: The wanted file; its folder exists. A file already there is replaced in one step.
+
+    Yields:
+        The temporary file, empty.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary.touch()
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink()
+        raise
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside it, then rename it.
+    """Write a file that appears whole or not at all.
 
     Args:
         path: The file; its folder exists. A file already there is replaced in one step.
         content: What to write.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.touch()
-    try:
+    with file_made_whole(path) as temporary:
         temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink()
-        raise
 
 
 def remove_leftovers(folder: Path) -> None:

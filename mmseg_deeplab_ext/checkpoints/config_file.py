@@ -1,0 +1,149 @@
+"""The MMSegmentation config that builds the network of a TensorFlow checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+from mmengine.config import Config
+
+from mmseg_deeplab_ext.checkpoints.dataset_meta import (
+    DATA_SETS,
+    TrainedOn,
+    class_names_and_colours,
+)
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.networks import Network
+from mmseg_deeplab_ext.datasets.config_walk import pipeline_steps
+
+_BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
+_PIPELINES = ("train_pipeline", "test_pipeline", "tta_pipeline")
+_DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a family of backbones is trained with (feature_extractor.py, train.py, common.py)."""
+
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    multi_grid: tuple[int, ...] | None = None
+    weight_decay: float = 1e-4
+
+
+_RECIPES = {
+    "ResNetV1Beta": _Recipe(multi_grid=(1, 2, 4)),
+    "ResNetV1": _Recipe(mean=(123.15, 115.90, 103.06), std=(1.0, 1.0, 1.0)),
+    "MobileNetV2": _Recipe(weight_decay=4e-5),
+}
+
+
+def network_config(
+    network: Network,
+    *,
+    output_stride: int = 16,
+    dilations: Sequence[int] | None = None,
+    multi_grid: Sequence[int] | None = None,
+    crop_size: tuple[int, int] | None = None,
+) -> Config:
+    """Build a whole config: model, data, schedule and runtime, with the official preprocessing.
+
+    Variables tell neither output stride nor rates nor multi-grid nor crop: where they are not
+    given, the model zoo's values are taken.
+
+    Args:
+        network: a network with a head and logits.
+        output_stride: of the backbone.
+        dilations: of the ASPP branches, 1 first; by default 1 and multiples of 96 / output_stride.
+        multi_grid: of a ResNet's last block; by default 1, 2, 4 for the ``_beta`` ones (1, 2 for
+            depth 18), else none.
+        crop_size: height and width that images are padded to; by default the data set's.
+
+    Raises:
+        CheckpointMismatchError: the network is no complete segmentor.
+    """
+    parts = network.configs()
+    if network.head is None or network.head.num_classes is None:
+        raise CheckpointMismatchError(
+            f"no config can be written for {network}: it is no complete segmentation network. In "
+            f"a config of your own, its backbone is {parts['backbone']}"
+        )
+    recipe = _RECIPES[network.backbone.family]
+    parts["backbone"]["output_stride"] = output_stride
+    if multi_grid is None and recipe.multi_grid is not None:
+        multi_grid = recipe.multi_grid[: 2 if network.backbone.size == 18 else 3]
+    if multi_grid is not None:
+        parts["backbone"]["multi_grid"] = tuple(multi_grid)
+    parts["decode_head"]["dilations"] = tuple(dilations or network.head.dilations(output_stride))
+    data_set = DATA_SETS.get(network.head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
+    size = tuple(crop_size or data_set.crop_size)
+    preprocessor = {
+        "type": "SegDataPreProcessor",
+        "mean": list(recipe.mean),
+        "std": list(recipe.std),
+        "bgr_to_rgb": True,
+        "pad_val": 0,
+        "seg_pad_val": 255,
+        "size": size,
+        "test_cfg": {"size": size},
+    }
+    cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
+    cfg["model"] = {
+        "type": "EncoderDecoder",
+        "data_preprocessor": preprocessor,
+        **parts,
+        "train_cfg": {},
+        "test_cfg": {"mode": "whole"},
+    }
+    cfg["optim_wrapper"]["optimizer"]["weight_decay"] = recipe.weight_decay
+    if not data_set.alias or data_set.background:
+        _name_classes(cfg, network.head.num_classes, data_set)
+    return Config(cfg)
+
+
+def config_text(cfg: Config, *, title: str, command: str) -> str:
+    """The content of a config file.
+
+    Args:
+        cfg: the config.
+        title: what it is, in one line.
+        command: the command that runs it.
+    """
+    return f'"""{title}\n\n{command}\n"""\n\n{cfg.pretty_text}'
+
+
+def _bases(*names: str) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name in names:
+        merged.update(Config.fromfile(_BASES / f"{name}.py").to_dict())
+    return merged
+
+
+def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) -> None:
+    """Use a general data set with class names of its own, its labels as they are in the files.
+
+    ADE20K with the official 151 channels is one such: MMSegmentation's data set of that name would
+    shift the labels. Its label 0, "none of the classes", is ignored in training and in scores.
+    """
+    for loader in _DATALOADERS:
+        dataset = cfg[loader]["dataset"]
+        dataset.update(
+            type="BaseSegDataset",
+            metainfo=class_names_and_colours(num_classes),
+            img_suffix=".jpg",
+            seg_map_suffix=".png",
+            reduce_zero_label=False,
+        )
+        if not data_set.alias:
+            dataset.update(data_root="data/my_dataset")
+    for steps in [cfg[key] for key in _PIPELINES] + [
+        cfg[loader]["dataset"]["pipeline"] for loader in _DATALOADERS
+    ]:
+        for step in pipeline_steps(steps):
+            step.pop("reduce_zero_label", None)
+    if data_set.background:
+        cfg["model"]["decode_head"]["ignore_index"] = 0
+        cfg["model"]["data_preprocessor"]["seg_pad_val"] = 0
+        for evaluator in ("val_evaluator", "test_evaluator"):
+            cfg[evaluator]["ignore_index"] = 0

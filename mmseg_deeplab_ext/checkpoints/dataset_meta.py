@@ -1,0 +1,66 @@
+"""Which data set a number of classes stands for, and the names and colours of its classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mmseg.utils import get_classes, get_palette
+
+from mmseg_deeplab_ext.checkpoints.networks import Network
+from mmseg_deeplab_ext.datasets.label_png import voc_colormap
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """A data set of the model zoo.
+
+    Attributes:
+        alias: MMSegmentation's short name of it.
+        base: its config in ``configs/_base_/datasets``.
+        crop_size: height and width that whole images are padded to in the official evaluation.
+        background: whether channel 0 stands for pixels that are in none of the classes.
+    """
+
+    alias: str
+    base: str
+    crop_size: tuple[int, int]
+    background: bool = False
+
+
+# data_generator.py (numbers of classes), g3doc/{pascal,cityscapes,ade20k}.md (crops).
+DATA_SETS = {
+    21: TrainedOn("voc", "pascal_voc12", (513, 513)),
+    19: TrainedOn("cityscapes", "cityscapes", (1025, 2049)),
+    150: TrainedOn("ade", "ade20k", (513, 513)),
+    # The official ADE20K labels are not shifted: 0 is "none of the 150", ignored in training.
+    151: TrainedOn("ade", "ade20k", (513, 513), background=True),
+}
+"""Number of classes -> data set."""
+
+
+def class_names_and_colours(num_classes: int) -> dict[str, list]:
+    """Names and colours for MMSegmentation's ``dataset_meta``; plain lists.
+
+    Args:
+        num_classes: number of classes. Where it stands for none of the zoo's data sets, the names
+            are numbers and the colours Pascal VOC's 256.
+    """
+    data_set = DATA_SETS.get(num_classes)
+    if data_set is None:
+        return {
+            "classes": [f"class {number}" for number in range(num_classes)],
+            "palette": voc_colormap()[:num_classes].tolist(),
+        }
+    return {
+        "classes": ["other"] * data_set.background + list(get_classes(data_set.alias)),
+        "palette": [[0, 0, 0]] * data_set.background
+        + [list(colour) for colour in get_palette(data_set.alias)],
+    }
+
+
+def checkpoint_meta(network: Network) -> dict[str, Any]:
+    """What goes into ``meta`` of a checkpoint: ``dataset_meta``, where there are classes."""
+    if network.head is None or network.head.num_classes is None:
+        return {}
+    return {"dataset_meta": class_names_and_colours(network.head.num_classes)}

@@ -1,0 +1,182 @@
+"""The sorted-string-table file of LevelDB: a V2 checkpoint's index, and all of a V1 checkpoint.
+
+Facts: ``table/format.cc``, ``table/block.cc`` of LevelDB, which TensorFlow copied to
+``tensorflow/core/lib/io``. At the end of the file stands a footer of 48 bytes; it refers to an
+index block, and this to the data blocks, which hold the sorted keys and their values.
+"""
+
+from __future__ import annotations
+
+import bisect
+from typing import Iterator, NamedTuple
+
+from mmseg_deeplab_ext.checkpoints import snappy
+from mmseg_deeplab_ext.checkpoints.block import Block, parse_block
+from mmseg_deeplab_ext.checkpoints.checksum import check_bytes
+from mmseg_deeplab_ext.checkpoints.context import located
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
+from mmseg_deeplab_ext.checkpoints.files import CheckpointFile
+from mmseg_deeplab_ext.checkpoints.format import (
+    BLOCK_TRAILER_SIZE,
+    FOOTER_SIZE,
+    NO_COMPRESSION,
+    SNAPPY_COMPRESSION,
+    TABLE_MAGIC,
+)
+from mmseg_deeplab_ext.checkpoints.wire import Buffer, read_varint
+
+# A larger block holds one large tensor (blocks are closed at 256 KiB): not kept for the next one.
+_LARGEST_KEPT = 1 << 20
+
+
+class Handle(NamedTuple):
+    """Where a block lies; ``size`` is without its trailer."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """Where the next block may start."""
+        return self.offset + self.size + BLOCK_TRAILER_SIZE
+
+
+class Table:
+    """The keys and values of a table file. Whoever opened the file closes it.
+
+    Args:
+        file: the file.
+
+    Raises:
+        CheckpointFormatError: it is no table, is cut off, or its parts contradict each other.
+        CheckpointChecksumError: its index block is damaged.
+    """
+
+    def __init__(self, file: CheckpointFile) -> None:
+        self._file = file
+        self._kept: tuple[int, Block] | None = None
+        with located(file.label):
+            metaindex, index = self._read_footer()
+            block = self._read_block(index)
+            self._handles = [_parse_handle(bytes(value)) for _, value in block.items()]
+            self._last_keys = block.keys
+            _check_apart([*self._handles, *sorted([metaindex, index])])
+
+    def _read_footer(self) -> tuple[Handle, Handle]:
+        """Handles of the metaindex block (which stays unused) and of the index block."""
+        size = self._file.size
+        if size < FOOTER_SIZE:
+            raise CheckpointFormatError(
+                f"the file has {size} bytes; a table's footer alone has {FOOTER_SIZE}"
+            )
+        footer = self._file.read(size - FOOTER_SIZE, FOOTER_SIZE).tobytes()
+        if footer[-len(TABLE_MAGIC) :] != TABLE_MAGIC:
+            raise CheckpointFormatError(
+                f"offset {size - len(TABLE_MAGIC)}: a table ends with {TABLE_MAGIC.hex()}, and "
+                f"here is {footer[-len(TABLE_MAGIC) :].hex()}; the file is cut off, or no "
+                "checkpoint"
+            )
+        with located(f"offset {size - FOOTER_SIZE} (footer)"):
+            metaindex, position = _read_handle(footer, 0)
+            index, _ = _read_handle(footer, position)
+        return metaindex, index
+
+    def _read_block(self, handle: Handle) -> Block:
+        end_of_blocks = self._file.size - FOOTER_SIZE
+        if handle.end > end_of_blocks:
+            raise CheckpointFormatError(
+                f"offset {handle.offset}: a block of {handle.size} bytes ends after the last "
+                f"place for blocks, {end_of_blocks}"
+            )
+        data = self._file.read(handle.offset, handle.size + BLOCK_TRAILER_SIZE)
+        with located(f"offset {handle.offset} (block of {handle.size} bytes)"):
+            stored = int.from_bytes(data[-4:].tobytes(), "little")
+            check_bytes(data[:-4], stored, "content")
+            compression = int(data[-5])
+            # Bytes are faster to parse, and views save a copy.
+            large = handle.size > _LARGEST_KEPT
+            content: Buffer = data[:-5].data if large else data[:-5].tobytes()
+            if compression == SNAPPY_COMPRESSION:
+                content = snappy.decompress(content)
+            elif compression != NO_COMPRESSION:
+                raise CheckpointUnsupportedError(
+                    f"compression {compression}; supported are {NO_COMPRESSION} (none) and "
+                    f"{SNAPPY_COMPRESSION} (Snappy)"
+                )
+            return parse_block(content)
+
+    def _block(self, number: int) -> Block:
+        if self._kept is not None and self._kept[0] == number:
+            return self._kept[1]
+        block = self._read_block(self._handles[number])
+        before = self._last_keys[number - 1] if number else None
+        if not block.keys:
+            raise CheckpointFormatError(
+                f"offset {self._handles[number].offset}: a block without entries"
+            )
+        if block.keys[-1] > self._last_keys[number] or (
+            before is not None and block.keys[0] <= before
+        ):
+            raise CheckpointFormatError(
+                f"offset {self._handles[number].offset}: the block's keys {block.keys[0]!r} to "
+                f"{block.keys[-1]!r} are not between those that the index gives, {before!r} "
+                f"(excluded) and {self._last_keys[number]!r}"
+            )
+        if self._handles[number].size <= _LARGEST_KEPT:
+            self._kept = (number, block)
+        return block
+
+    def items(self) -> Iterator[tuple[bytes, Buffer]]:
+        """All keys and values, in the order of the keys.
+
+        Raises:
+            CheckpointFormatError: a block contradicts itself or the index.
+            CheckpointChecksumError: a block is damaged.
+        """
+        for number in range(len(self._handles)):
+            with located(self._file.label):
+                block = self._block(number)
+            yield from block.items()
+
+    def find(self, key: bytes) -> Buffer | None:
+        """The value of a key, or None where the table has none.
+
+        Raises:
+            CheckpointFormatError: a block contradicts itself or the index.
+            CheckpointChecksumError: a block is damaged.
+        """
+        number = bisect.bisect_left(self._last_keys, key)
+        if number == len(self._handles):
+            return None
+        with located(self._file.label):
+            return self._block(number).find(key)
+
+
+def _read_handle(data: bytes, position: int) -> tuple[Handle, int]:
+    offset, position = read_varint(data, position, len(data))
+    size, position = read_varint(data, position, len(data))
+    return Handle(offset, size), position
+
+
+def _parse_handle(data: bytes) -> Handle:
+    handle, end = _read_handle(data, 0)
+    if end != len(data):
+        raise CheckpointFormatError(
+            f"a block's handle has {len(data)} bytes, and its numbers end after {end}"
+        )
+    return handle
+
+
+def _check_apart(handles: list[Handle]) -> None:
+    """See that each block starts after the one before it: writers append.
+
+    This excludes overlaps, and two references to one block.
+    """
+    end = 0
+    for handle in handles:
+        if handle.offset < end:
+            raise CheckpointFormatError(
+                f"offset {handle.offset}: a block of {handle.size} bytes starts inside or before "
+                f"another one, which ends at {end}"
+            )
+        end = handle.end

@@ -1,0 +1,113 @@
+"""The wire format of Protocol Buffers: numbers of variable length, and fields of a message.
+
+https://protobuf.dev/programming-guides/encoding/. Offsets in the messages of errors count from the
+start of the record in hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping, Union
+
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+_FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
+_KINDS = {VARINT: "varint", FIXED64: "64-bit", LENGTH: "bytes", FIXED32: "32-bit"}
+
+# What numbers and fields are read from: indexing gives ints, slicing gives the same kind.
+Buffer = Union[bytes, memoryview]
+
+
+def read_varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
+    """Read a number of variable length, at most 64 bits.
+
+    Args:
+        data: bytes.
+        position: where the number starts.
+        end: where the data that may be read ends.
+
+    Returns:
+        The number, and the position after it.
+
+    Raises:
+        CheckpointFormatError: it is cut off, or larger than 64 bits.
+    """
+    if position < end and data[position] < 0x80:  # almost all
+        return data[position], position + 1
+    start, result = position, 0
+    for shift in range(0, 70, 7):
+        if position >= end:
+            raise CheckpointFormatError(f"offset {start}: a number is cut off at {end}")
+        byte = data[position]
+        position += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+    else:
+        raise CheckpointFormatError(f"offset {start}: a number is longer than 10 bytes")
+    if result >> 64:
+        raise CheckpointFormatError(f"offset {start}: the number {result} is larger than 64 bits")
+    return result, position
+
+
+def read_fields(
+    data: Buffer, position: int, end: int, kinds: Mapping[int, int]
+) -> Iterator[tuple[int, int, int]]:
+    """Go through the fields of the message in ``data[position:end]``, in the order of the file.
+
+    Args:
+        data: bytes.
+        position: where the message starts.
+        end: where it ends.
+        kinds: for each number of a field that is wanted, its kind; others are skipped.
+
+    Yields:
+        (number, start, value). For a varint, the value is an int32, int64, enum or bool; for a
+        field of bytes, it is where they end, and ``start`` is where they start.
+
+    Raises:
+        CheckpointFormatError: a field is cut off, or of another kind than it should be.
+    """
+    while position < end:
+        begin = position
+        # Calls are what takes the time: numbers of one byte, almost all, are read in place.
+        tag = data[position]
+        position += 1
+        if tag >= 0x80:
+            tag, position = read_varint(data, begin, end)
+        number, kind = tag >> 3, tag & 7
+        if kind == VARINT or kind == LENGTH:
+            value = data[position] if position < end else 0x80
+            start = position + 1
+            if value >= 0x80:
+                value, start = read_varint(data, position, end)
+            position = start
+            if kind == LENGTH:
+                value = position = start + value
+            elif value >> 63:
+                value -= 1 << 64
+        elif kind in _FIXED_SIZES:
+            start = position
+            position += _FIXED_SIZES[kind]
+            value = int.from_bytes(data[start:position], "little")
+        if position > end or kinds.get(number, kind) != kind or kind not in _KINDS or not number:
+            raise CheckpointFormatError(
+                f"offset {begin}: field {number} of kind {_KINDS.get(kind, kind)}, which ends at "
+                f"{position}; its message ends at {end}, and the fields known in it are "
+                f"{ {known: _KINDS[which] for known, which in kinds.items()} }"
+            )
+        if number in kinds:
+            yield number, start, value
+
+
+def text(data: Any) -> str:
+    """A name from a file.
+
+    Raises:
+        CheckpointFormatError: the bytes are not UTF-8.
+    """
+    try:
+        return bytes(data).decode("utf-8")
+    except UnicodeDecodeError as error:
+        shown = bytes(data[:100])
+        raise CheckpointFormatError(f"the name {shown!r} is not UTF-8: {error}") from error

@@ -1,0 +1,53 @@
+"""TensorFlow checkpoints of whole networks, with the deterministic values, for tests."""
+
+import functools
+
+from mmseg_deeplab_ext.checkpoints.convert import expected_shapes
+from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
+from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from tests.support.deterministic import value
+
+cached_value = functools.lru_cache(maxsize=None)(value)
+
+
+def head(in_channels, *, num_classes=21, num_rates=0, taps=(), **others):
+    """A head of the official width; depthwise separable, with image pooling."""
+    return Head(
+        in_channels,
+        256,
+        num_classes,
+        num_rates=num_rates,
+        aspp_channels=256,
+        aspp_separable=others.pop("aspp_separable", True),
+        image_pooling=others.pop("image_pooling", True),
+        c1_in_channels=tuple(taps),
+        c1_channels=(48,) * len(taps),
+        decoder_separable=others.pop("decoder_separable", True),
+    )
+
+
+MNV2_VOC = Network(Backbone("MobileNetV2", 0.5), head(160))
+"""The smallest network of the zoo: 714,325 parameters."""
+MNV2_ADE = Network(Backbone("MobileNetV2", 1.0), head(320, num_classes=151, taps=[144]))
+R18_BETA = Network(Backbone("ResNetV1Beta", 18), head(512, num_rates=3, taps=[64]))
+R18_BETA_IMAGENET = Network(Backbone("ResNetV1Beta", 18), None, imagenet_classes=1001)
+
+
+def variables(network, *, seed=0):
+    """{TensorFlow name: value} of everything that a segmentor takes from the network."""
+    shapes = expected_shapes(network)
+    rules = network.rules()
+    names = {rule.tf_name: rule.tf_shape(shapes[rule.torch_name]) for rule in rules}
+    if network.imagenet_classes:
+        scope, classes = network.backbone.scope, network.imagenet_classes
+        width = shapes["backbone.layer4.1.conv2.weight"][0]
+        names[f"{scope}/logits/weights"] = (1, 1, width, classes)
+        names[f"{scope}/logits/biases"] = (classes,)
+    return {name: cached_value(name, shape, seed) for name, shape in names.items()}
+
+
+def write_network(prefix, network, **more):
+    """Write a network's variables, and further ones (``more``); returns the variables."""
+    tensors = variables(network)
+    write_checkpoint(prefix, {**tensors, **more})
+    return tensors

@@ -1,0 +1,226 @@
+"""A checkpoint becomes a .pth and a config that work at once in MMSegmentation."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.apis import MMSegInferencer, inference_model, init_model
+
+from mmseg_deeplab_ext.checkpoints import open_checkpoint
+from mmseg_deeplab_ext.checkpoints.config_file import network_config
+from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert, name_table
+from mmseg_deeplab_ext.checkpoints.convert import plan_conversion
+from mmseg_deeplab_ext.checkpoints.errors import (
+    CheckpointMismatchError,
+    CheckpointWriteError,
+)
+from mmseg_deeplab_ext.checkpoints.networks import Backbone, Network
+from mmseg_deeplab_ext.errors import ConfigError
+from tests.support.deterministic import make_image
+from tests.support.tf_files import (
+    MNV2_ADE,
+    MNV2_VOC,
+    R18_BETA,
+    R18_BETA_IMAGENET,
+    head,
+    variables,
+    write_network,
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tf")
+    slots = {f"{name}/Momentum": value for name, value in variables(MNV2_VOC).items()}
+    write_network(folder / "model.ckpt-30000", MNV2_VOC, **slots)
+    return folder / "model.ckpt-30000"
+
+
+def run(source, outputs, *, plan=None, **options):
+    with open_checkpoint(source) as checkpoint:
+        convert(checkpoint, plan_conversion(checkpoint, **(plan or {})), outputs, **options)
+
+
+@pytest.fixture(scope="module")
+def converted(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mmseg")
+    outputs = Outputs(folder / "deeplab.pth", folder / "deeplab.py")
+    run(source, outputs, crop_size=(65, 97))
+    return outputs
+
+
+def test_the_pth_loads_as_weights_only_and_holds_plain_tensors_and_values(converted):
+    content = torch.load(converted.pth, weights_only=True)
+    assert set(content) == {"meta", "state_dict"}
+    assert content["meta"]["dataset_meta"]["classes"][8] == "cat"
+    assert len(content["meta"]["dataset_meta"]["palette"]) == 21
+    values = variables(MNV2_VOC)
+    assert len(content["state_dict"]) == len(values)
+    for rule in MNV2_VOC.rules():
+        tensor = content["state_dict"][rule.torch_name]
+        assert type(tensor) is torch.Tensor
+        assert tensor.is_contiguous()
+        assert np.array_equal(tensor.numpy(), rule.to_torch(values[rule.tf_name]))
+
+
+def test_the_pth_loads_strictly_into_the_model_of_the_config(converted):
+    model = init_model(str(converted.config), str(converted.pth), device="cpu")
+    state = torch.load(converted.pth, weights_only=True)["state_dict"]
+    assert not model.load_state_dict(state, strict=True).missing_keys
+    assert model.dataset_meta["classes"][15] == "person"
+
+
+def test_the_inferencer_takes_config_and_weights_at_once(converted, tmp_path):
+    inferencer = MMSegInferencer(str(converted.config), str(converted.pth), device="cpu")
+    result = inferencer(make_image(49, 70)[..., ::-1], out_dir=str(tmp_path))
+    assert result["predictions"].shape == (49, 70)
+
+
+def test_the_config_works_with_the_checkpoint_itself_too(converted, source):
+    image = make_image(49, 70)[..., ::-1]
+    logits = []
+    for weights in (str(converted.pth), f"tf://{source}"):
+        model = init_model(str(converted.config), weights, device="cpu")
+        logits.append(inference_model(model, image).seg_logits.data)
+    assert torch.equal(*logits)
+
+
+def test_the_config_opens_with_the_command_that_runs_it(converted):
+    lines = converted.config.read_text().splitlines()
+    assert lines[0].startswith('"""DeepLabv3 on MobileNetV2 with depth multiplier 0.5, 21 classes')
+    assert lines[2] == f"python tools/test.py {converted.config} {converted.pth}"
+
+
+def test_what_variables_do_not_tell_takes_the_zoos_values():
+    cfg = network_config(R18_BETA)
+    assert cfg.model.backbone == dict(
+        type="mmseg_deeplab_ext.ResNetV1Beta", depth=18, output_stride=16, multi_grid=(1, 2)
+    )
+    assert cfg.model.decode_head.dilations == (1, 6, 12, 18)
+    preprocessor = cfg.model.data_preprocessor
+    assert preprocessor.size == preprocessor.test_cfg["size"] == (513, 513)
+    assert preprocessor.mean == preprocessor.std == [127.5] * 3
+    assert network_config(R18_BETA, output_stride=8).model.decode_head.dilations == (1, 12, 24, 36)
+    r50 = Network(Backbone("ResNetV1Beta", 50), head(2048, num_classes=19))
+    assert network_config(r50).model.backbone.multi_grid == (1, 2, 4)
+    assert network_config(r50).model.data_preprocessor.size == (1025, 2049)
+
+
+def test_the_plain_resnet_subtracts_its_mean_and_has_no_multi_grid():
+    cfg = network_config(Network(Backbone("ResNetV1", 50), head(2048)))
+    assert cfg.model.data_preprocessor.mean == [123.15, 115.90, 103.06]
+    assert cfg.model.data_preprocessor.std == [1.0, 1.0, 1.0]
+    assert "multi_grid" not in cfg.model.backbone
+
+
+def test_flags_override_the_zoos_values():
+    cfg = network_config(
+        R18_BETA, output_stride=8, dilations=(1, 3, 6, 9), multi_grid=(1, 1), crop_size=(257, 321)
+    )
+    assert cfg.model.backbone.output_stride == 8
+    assert cfg.model.backbone.multi_grid == (1, 1)
+    assert cfg.model.decode_head.dilations == (1, 3, 6, 9)
+    assert cfg.model.data_preprocessor.test_cfg["size"] == (257, 321)
+
+
+def test_ade20ks_151_channels_keep_their_labels_and_ignore_label_0(tmp_path):
+    write_network(tmp_path / "ade", MNV2_ADE)
+    outputs = Outputs(tmp_path / "ade.pth", tmp_path / "ade.py")
+    run(tmp_path / "ade", outputs)
+    cfg = Config.fromfile(outputs.config)
+    dataset = cfg.test_dataloader.dataset
+    assert dataset.type == "BaseSegDataset"
+    assert dataset.reduce_zero_label is False
+    assert "reduce_zero_label" not in str(dataset.pipeline)
+    assert dataset.metainfo.classes[:3] == ["other", "wall", "building"]
+    assert len(dataset.metainfo.palette) == 151
+    assert cfg.test_evaluator.ignore_index == cfg.model.decode_head.ignore_index == 0
+    assert cfg.model.data_preprocessor.seg_pad_val == 0
+    model = init_model(str(outputs.config), str(outputs.pth), device="cpu")
+    assert model.dataset_meta["classes"][150] == "flag"
+
+
+def test_a_number_of_classes_that_no_data_set_has_gets_numbered_classes():
+    cfg = network_config(Network(Backbone("MobileNetV2", 0.5), head(160, num_classes=7)))
+    assert cfg.test_dataloader.dataset.metainfo.classes[6] == "class 6"
+    assert len(cfg.test_dataloader.dataset.metainfo.palette) == 7
+
+
+def test_dropped_logits_leave_no_last_layer_and_no_classes(source, tmp_path):
+    outputs = Outputs(tmp_path / "out.pth")
+    run(source, outputs, plan={"drop_logits": True})
+    content = torch.load(outputs.pth, weights_only=True)
+    assert not [name for name in content["state_dict"] if "conv_seg" in name]
+    assert content["meta"] == {}
+
+
+def test_an_imagenet_classifier_becomes_backbone_weights_but_no_config(tmp_path):
+    write_network(tmp_path / "imagenet", R18_BETA_IMAGENET)
+    with pytest.raises(CheckpointMismatchError, match="no config can be written for an ImageNet"):
+        run(tmp_path / "imagenet", Outputs(tmp_path / "out.pth", tmp_path / "out.py"))
+    assert not (tmp_path / "out.pth").exists()
+    run(tmp_path / "imagenet", Outputs(tmp_path / "out.pth"))
+    names = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
+    assert {name.partition(".")[0] for name in names} == {"backbone"}
+
+
+def test_a_dry_run_writes_nothing_and_finds_what_a_config_can_not_build(source, tmp_path):
+    outputs = Outputs(tmp_path / "out.pth", tmp_path / "out.py")
+    run(source, outputs, dry_run=True)
+    with pytest.raises(ConfigError, match="output_stride=7"):
+        run(source, outputs, dry_run=True, output_stride=7)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_in_the_way_are_all_named_and_left_as_they_are(source, tmp_path):
+    outputs = Outputs(tmp_path / "out.pth", tmp_path / "out.py")
+    outputs.pth.write_text("mine")
+    outputs.config.write_text("mine too")
+    with pytest.raises(CheckpointWriteError, match=r"(?s)out\.pth exists.*out\.py exists"):
+        run(source, outputs)
+    assert outputs.pth.read_text() == "mine"
+    assert outputs.config.read_text() == "mine too"
+    run(source, Outputs(outputs.pth, outputs.config, overwrite=True))
+    assert torch.load(outputs.pth, weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize(
+    ("pth", "config", "message"),
+    [
+        ("no/such/out.pth", None, "does not exist"),
+        ("folder", None, "is a folder"),
+        ("out.pth", "config.yaml", r"must be named \*\.py"),
+    ],
+)
+def test_outputs_that_can_not_be_written_are_refused_first(
+    source, tmp_path, pth, config, message
+):
+    (tmp_path / "folder").mkdir()
+    outputs = Outputs(tmp_path / pth, config and tmp_path / config)
+    with pytest.raises(CheckpointWriteError, match=message):
+        outputs.check()
+
+
+def test_a_damaged_tensor_leaves_no_file_behind(source, tmp_path):
+    damaged = tmp_path / "model.ckpt"
+    for suffix in (".index", ".data-00000-of-00001"):
+        content = bytearray((source.parent / (source.name + suffix)).read_bytes())
+        if suffix != ".index":
+            with open_checkpoint(source) as checkpoint:
+                weights = checkpoint["logits/semantic/weights"].tobytes()
+            content[content.index(weights) + 5] ^= 1
+        damaged.with_name(damaged.name + suffix).write_bytes(content)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ValueError, match="logits/semantic/weights"):
+        run(damaged, Outputs(tmp_path / "out" / "out.pth"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_name_table_has_a_line_for_every_variable(source):
+    with open_checkpoint(source) as checkpoint:
+        lines = name_table(checkpoint, plan_conversion(checkpoint))
+        assert sorted(line.split()[0] for line in lines) == sorted(checkpoint)
+    row = next(line for line in lines if line.startswith("logits/semantic/weights "))
+    assert row.split()[1:] == "[1, 1, 256, 21] -> decode_head.conv_seg.weight (conv)".split()
+    slot = next(line for line in lines if line.startswith("logits/semantic/weights/Momentum"))
+    assert slot.endswith("-- optimizer slot")

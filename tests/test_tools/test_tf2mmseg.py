@@ -1,0 +1,115 @@
+"""tools/model_converters/tf2mmseg.py: the report, the files, the refusals, and back again."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg_deeplab_ext.checkpoints import open_checkpoint
+from mmseg_deeplab_ext.checkpoints.errors import (
+    CheckpointMismatchError,
+    CheckpointWriteError,
+)
+from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from tests.support.processes import run_command
+from tests.support.tf_files import MNV2_VOC, variables, write_network
+from tests.support.tool_modules import TOOLS, load_tool
+
+
+@pytest.fixture(scope="module")
+def convert():
+    main = load_tool("model_converters/tf2mmseg").main
+    return lambda *arguments: main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tf")
+    tensors = variables(MNV2_VOC)
+    averages = {f"{name}/ExponentialMovingAverage": value + 1 for name, value in tensors.items()}
+    write_network(folder / "model.ckpt", MNV2_VOC, global_step=np.array(7), **averages)
+    return folder / "model.ckpt"
+
+
+def test_the_report_says_what_it_is_what_is_used_and_what_is_ignored(
+    convert, source, tmp_path, capsys
+):
+    convert(source, tmp_path / "out.pth")
+    assert capsys.readouterr().out.splitlines()[-6:] == [
+        "DeepLabv3 on MobileNetV2 with depth multiplier 0.5, 21 classes (1x1 branch, image pooling)",
+        "272 tensors used",
+        "272 ignored: moving average of a weight, the raw weight is used",
+        "1 ignored: training step",
+        "0 missing",
+        f"written: {tmp_path / 'out.pth'}",
+    ]
+
+
+def test_averages_are_taken_on_request(convert, source, tmp_path):
+    convert(source, tmp_path / "raw.pth")
+    convert(source, tmp_path / "ema.pth", "--ema", "always")
+    raw, averaged = (
+        torch.load(tmp_path / name, weights_only=True)["state_dict"]["decode_head.conv_seg.bias"]
+        for name in ("raw.pth", "ema.pth")
+    )
+    assert torch.equal(averaged, raw + 1)
+
+
+def test_list_prints_every_name_and_dry_run_writes_nothing(convert, source, tmp_path, capsys):
+    convert(source, tmp_path / "out.pth", "--config-out", tmp_path / "out.py", "--dry-run", "--list")
+    output = capsys.readouterr().out
+    with open_checkpoint(source) as checkpoint:
+        assert all(f"{name} " in output for name in checkpoint)
+    assert output.endswith("nothing written\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_only_replaced_when_told(convert, source, tmp_path):
+    out = tmp_path / "out.pth"
+    out.write_text("mine")
+    with pytest.raises(CheckpointWriteError, match="--force overwrites it"):
+        convert(source, out)
+    assert out.read_text() == "mine"
+    convert(source, out, "--force")
+    assert torch.load(out, weights_only=True)["state_dict"]
+
+
+def test_a_variable_too_many_is_an_error_until_it_is_ignored_by_name(convert, tmp_path):
+    write_network(tmp_path / "model.ckpt", MNV2_VOC, surprise=np.zeros(3, np.float32))
+    with pytest.raises(CheckpointMismatchError, match="surprise"):
+        convert(tmp_path / "model.ckpt", tmp_path / "out.pth")
+    convert(tmp_path / "model.ckpt", tmp_path / "out.pth", "--ignore", "surprise")
+    assert (tmp_path / "out.pth").exists()
+
+
+def test_the_flags_reach_the_config(convert, source, tmp_path):
+    flags = "--output-stride 8 --dilations 1 --crop-size 257 321".split()
+    convert(source, tmp_path / "out.pth", "--config-out", tmp_path / "out.py", *flags)
+    text = (tmp_path / "out.py").read_text()
+    assert "output_stride=8" in text
+    assert "257" in text
+    assert "321" in text
+
+
+def test_there_and_back_again_is_bit_exact(convert, source, tmp_path):
+    out, config, back = tmp_path / "out.pth", tmp_path / "out.py", tmp_path / "back.ckpt"
+    convert(source, out, "--config-out", config)
+    load_tool("model_converters/mmseg2tf").main([str(config), str(out), str(back)])
+    with open_checkpoint(back) as checkpoint:
+        values = variables(MNV2_VOC)
+        assert set(checkpoint) == set(values)
+        for name, value in values.items():
+            assert checkpoint[name].tobytes() == value.tobytes(), name
+    convert(back, tmp_path / "again.pth")
+    once, again = (
+        torch.load(path, weights_only=True)["state_dict"] for path in (out, tmp_path / "again.pth")
+    )
+    assert list(once) == list(again)
+    assert all(torch.equal(once[name], again[name]) for name in once)
+
+
+def test_an_error_is_one_line_without_traceback_and_a_failing_exit_status(tmp_path):
+    write_checkpoint(tmp_path / "other", {"dense/kernel": np.zeros((3, 4), np.float32)})
+    tool = TOOLS / "model_converters" / "tf2mmseg.py"
+    result = run_command(tool, tmp_path / "other", tmp_path / "out.pth", cwd=tmp_path, code=1)
+    assert "the file holds no network of TensorFlow's DeepLab" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,57 @@
+"""Bring a trained segmentor back to TensorFlow: a ``.pth`` becomes a checkpoint of its Saver.
+
+python tools/model_converters/mmseg2tf.py CONFIG CHECKPOINT OUT_PREFIX
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Sequence
+
+from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.plugins import load_plugins
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the arguments and export."""
+    parser = argparse.ArgumentParser(description="Write a segmentor's weights for TensorFlow")
+    parser.add_argument("config", help="config file of the segmentor")
+    parser.add_argument("checkpoint", help="its weights, a .pth file")
+    parser.add_argument(
+        "out_prefix",
+        help="what the names of the new files start with: folder/model.ckpt becomes "
+        "folder/model.ckpt.index and folder/model.ckpt.data-00000-of-00001",
+    )
+    parser.add_argument(
+        "--drop",
+        nargs="+",
+        default=[],
+        metavar="MODULE",
+        help="modules without a counterpart in TensorFlow to leave out, such as auxiliary_head",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite an existing checkpoint")
+    args = parser.parse_args(argv)
+    load_plugins()
+    # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.checkpoints.export import export_checkpoint
+    from mmseg_deeplab_ext.engine.launch import load_config
+
+    export = export_checkpoint(
+        load_config(args.config),
+        args.checkpoint,
+        args.out_prefix,
+        drop=args.drop,
+        overwrite=args.force,
+    )
+    if export.dropped:
+        print(f"left out: {', '.join(export.dropped)}")
+    step = "unknown" if export.global_step is None else export.global_step
+    print(f"{args.out_prefix}: {export.num_variables} variables, global_step {step}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DeepLabExtError as error:
+        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")

@@ -52,9 +52,14 @@ class ResNetArch:
         return 4 if self.bottleneck else 1
 
     @property
+    def kernel_sizes(self) -> tuple[int, ...]:
+        """Kernels of the convolutions on the residual branch of a unit."""
+        return (1, 3, 1) if self.bottleneck else (3, 3)
+
+    @property
     def num_convs(self) -> int:
         """Convolutions on the residual branch of a unit."""
-        return 3 if self.bottleneck else 2
+        return len(self.kernel_sizes)
 
     @property
     def tap_units(self) -> tuple[int, ...]:

@@ -109,7 +109,7 @@ class ResNetV1(TappedBackbone):
                         channels,
                         block.width,
                         expansion=self.arch.expansion,
-                        kernel_sizes=(1, 3, 1) if self.arch.bottleneck else (3, 3),
+                        kernel_sizes=self.arch.kernel_sizes,
                         geometry=unit,
                         norm_cfg=norm_cfg,
                         with_cp=with_cp,

@@ -29,6 +29,8 @@ _WANTED = re.compile(
 _FORBIDDEN = re.compile(r'[\\:*?"<>|\x00-\x1f]')
 _LONGEST_NAME = 200
 _CHUNK = 1 << 20
+# Those of the zoo have a handful.
+_MOST_MEMBERS = 10_000
 # What tarfile lets through when headers are malformed, besides its own errors.
 _MALFORMED = (tarfile.TarError, EOFError, ValueError, IndexError, OverflowError, RecursionError)
 
@@ -90,9 +92,12 @@ def _unpack_members(folder: str, tar: tarfile.TarFile) -> tuple[list[str], int]:
     names: list[str] = []
     written = set()
     for member in tar:
-        tar.members = []  # type: ignore[attr-defined]  # else it keeps them all
-        if len(names) < 100:
-            names.append(member.name)
+        names.append(member.name)
+        if len(names) > _MOST_MEMBERS:
+            raise CheckpointFormatError(
+                f"the archive has more than {_MOST_MEMBERS} members; unpack it, and give the path "
+                "of the checkpoint"
+            )
         if member.isdir() or not _WANTED.fullmatch(os.path.basename(member.name)):
             continue
         target = os.path.join(folder, *_safe_parts(member))

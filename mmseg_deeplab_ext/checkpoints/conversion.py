@@ -11,11 +11,12 @@ import torch
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole, write_atomically
 from mmseg_deeplab_ext.checkpoints.config_file import config_text, network_config
-from mmseg_deeplab_ext.checkpoints.convert import expected_shapes, read_state_dict
+from mmseg_deeplab_ext.checkpoints.convert import read_state_dict
 from mmseg_deeplab_ext.checkpoints.dataset_meta import checkpoint_meta
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointWriteError
 from mmseg_deeplab_ext.checkpoints.plan import Plan
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint
+from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.tool_paths import tool_path
 
 
@@ -82,7 +83,9 @@ def convert(
     texts = {}
     if outputs.config is not None:
         cfg = network_config(plan.network, **config)
-        expected_shapes(plan.network, model=cfg.model)
+        with torch.device("meta"):  # whether they can be built, at no cost
+            for part in plan.network.configs():
+                MODELS.build(cfg.model[part])
         command = f"python {tool_path('test.py')} {outputs.config} {outputs.pth}"
         title = f"{plan.network}, from {os.path.basename(checkpoint.path)}."
         texts[outputs.config] = config_text(cfg, title=title, command=command)

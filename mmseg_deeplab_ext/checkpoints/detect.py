@@ -10,7 +10,8 @@ from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointMismatchError,
     CheckpointUnsupportedError,
 )
-from mmseg_deeplab_ext.checkpoints.networks import LOGITS_SCOPE, Backbone, Head, Network
+from mmseg_deeplab_ext.checkpoints.maps.deeplab_head import LOGITS_SCOPE
+from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.variables import AVERAGE, weight_names
 
 Shapes = Mapping[str, "tuple[int, ...]"]

@@ -134,7 +134,7 @@ def load_pth(checkpoint: str) -> dict[str, Any]:
     return content
 
 
-def state_dict_of(content: Mapping[str, Any], *, source: str) -> dict[str, torch.Tensor]:
+def state_dict_of(content: Mapping[str, Any], *, source: str) -> Mapping[str, torch.Tensor]:
     """Return the tensors of a loaded ``.pth``: its ``state_dict``, or all of it.
 
     Args:

@@ -54,8 +54,11 @@ def is_gzip(path: str) -> bool:
 
 
 def is_table(path: str) -> bool:
-    """Whether a regular file ends as a table does."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - len(TABLE_MAGIC)))
-        return file.read(len(TABLE_MAGIC)) == TABLE_MAGIC
+    """Whether a regular file ends as a table does; no, if it can't be read."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(TABLE_MAGIC)))
+            return file.read(len(TABLE_MAGIC)) == TABLE_MAGIC
+    except OSError:
+        return False

@@ -103,16 +103,16 @@ def parse_bundle_entry(data: bytes) -> BundleEntry:
     """
     numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
     shape: tuple[int, ...] = ()
-    parts: tuple[tuple[Extent, ...], ...] = ()
+    parts = []
     for number, start, value in read_fields(data, 0, len(data), _ENTRY):
         if number == 2:
             shape = parse_shape(data[start:value])
         elif number == 7:
-            parts = (*parts, parse_slice(data, start, value))
+            parts.append(parse_slice(data, start, value))
         else:
             numbers[number] = value
     dtype, shard, offset, size, crc = numbers.values()
-    return BundleEntry(dtype, shape, shard, offset, size, crc, parts)
+    return BundleEntry(dtype, shape, shard, offset, size, crc, tuple(parts))
 
 
 # Hundreds of variables share few shapes.

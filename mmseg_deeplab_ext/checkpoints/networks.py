@@ -83,7 +83,7 @@ FAMILIES = {
     "MobileNetV2": Family(
         title="MobileNetV2 with depth multiplier {}",
         size_key="widen_factor",
-        rules=lambda _, prefix: mobilenet_v2_rules(prefix=prefix),
+        rules=lambda factor, prefix: mobilenet_v2_rules(factor, prefix=prefix),
         classifier=("Conv_1/", "Logits/"),
         scope="MobilenetV2",
         tap_widths=_mobilenet_v2_taps,
@@ -190,21 +190,7 @@ class Head:
 
     def rules(self) -> Iterator[Rule]:
         """Its name map, with ``decode_head.`` in front; without the logits if they are left out."""
-        rules = deeplab_head_rules(
-            num_rates=self.num_rates,
-            aspp_separable=self.aspp_separable,
-            image_pooling=self.image_pooling,
-            num_decoder_stages=len(self.c1_in_channels),
-            decoder_separable=self.decoder_separable,
-            prefix=self.prefix,
-        )
-        for rule in rules:
-            if self.num_classes is not None or not rule.tf_name.startswith(LOGITS_SCOPE):
-                yield rule
-
-
-LOGITS_SCOPE = "logits/semantic/"
-"""Where TensorFlow keeps the weights of the last layer."""
+        return deeplab_head_rules(self, prefix=self.prefix)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Sequence
 
 from mmseg_deeplab_ext.checkpoints.detect import Shapes, detect_network
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.maps.deeplab_head import LOGITS_SCOPE
 from mmseg_deeplab_ext.checkpoints.name_map import Rule
-from mmseg_deeplab_ext.checkpoints.networks import LOGITS_SCOPE, Network
+from mmseg_deeplab_ext.checkpoints.networks import Network
 from mmseg_deeplab_ext.checkpoints.variables import (
     AVERAGE,
     BOOKKEEPING,
@@ -65,8 +66,8 @@ def make_plan(
         ignore: names of further variables to leave out, exactly as in the file.
 
     Raises:
-        CheckpointMismatchError: naming all variables that are missing, all that belong to nothing,
-            and all names in ``ignore`` that the file has not.
+        CheckpointMismatchError: naming all variables that are missing, have another shape or
+            belong to nothing, and all names in ``ignore`` that the file has not.
         CheckpointUnsupportedError: the network is one that this version does not build.
     """
     if ema not in EMA_CHOICES:
@@ -76,13 +77,7 @@ def make_plan(
         network = replace(network, head=replace(network.head, num_classes=None))
     rules = network.rules()
     averages = _take_averages(shapes, rules, ema)
-    sources, missing = [], []
-    for rule in rules:
-        name = _source(shapes, rule.tf_name, averages=averages)
-        if name in shapes:
-            sources.append((rule, name))
-        else:
-            missing.append(name)
+    sources = [(rule, _source(shapes, rule.tf_name, averages=averages)) for rule in rules]
     expected = {rule.tf_name for rule in rules}
     unused = set(shapes) - {name for _, name in sources}
     reasons = {
@@ -92,7 +87,12 @@ def make_plan(
         for name in sorted(unused)
     }
     problems = {
-        "missing in the file": missing,
+        "missing in the file": [name for _, name in sources if name not in shapes],
+        "of another shape": [
+            f"{name} {list(shapes[name])} instead of {list(rule.shape)}"
+            for rule, name in sources
+            if name in shapes and tuple(shapes[name]) != rule.shape
+        ],
         "in the file, but not part of this network": [n for n, why in reasons.items() if not why],
         "to be ignored, but not in the file": sorted(set(ignore) - set(shapes)),
     }

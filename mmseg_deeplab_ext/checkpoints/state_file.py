@@ -15,7 +15,8 @@ STATE_FILE = "checkpoint"
 # Each checkpoint that was kept takes a line or two.
 _LARGEST = 1 << 20
 _NEWEST = re.compile(
-    rb"""^\s*model_checkpoint_path\s*:\s*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')""", re.M
+    rb"""^[ \t]*model_checkpoint_path[ \t]*:[ \t]*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')""",
+    re.M,
 )
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|[xX][0-9a-fA-F]{1,2}|.)", re.S)
 _CONTROL = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v"))

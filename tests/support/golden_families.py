@@ -1,7 +1,7 @@
 """What differs between the backbone families when their golden files are reproduced.
 
-A family gives for the options of a golden file: the backbone, its widths, its name map, what its
-input is normalised with, and which of its modules give which arrays.
+A family gives for the options of a golden file: the backbone, its widths, what its input is
+normalised with, and which of its modules give which arrays.
 """
 
 import re
@@ -11,8 +11,6 @@ import torch
 
 from mmseg_deeplab_ext.arch import RESNET_V1
 from mmseg_deeplab_ext.backbones import MobileNetV2, ResNetV1, ResNetV1Beta
-from mmseg_deeplab_ext.checkpoints.maps.mobilenet_v2 import mobilenet_v2_rules
-from mmseg_deeplab_ext.checkpoints.maps.resnet_v1 import resnet_v1_rules
 
 MEAN_RGB = np.array([123.15, 115.90, 103.06], np.float32)
 GREY = np.full(3, 127.5, np.float32)
@@ -41,9 +39,6 @@ class ResNetFamily:
             output_stride=self.options["output_stride"] or 32,
             multi_grid=self.options.get("multi_grid"),
         )
-
-    def rules(self):
-        return resnet_v1_rules(self.depth, beta=self.beta)
 
     def taps(self):
         arch = RESNET_V1[self.depth]
@@ -76,9 +71,6 @@ class MobileNetFamily:
 
     def backbone(self):
         return MobileNetV2(self.factor, output_stride=self.options["output_stride"])
-
-    def rules(self):
-        return mobilenet_v2_rules()
 
     def taps(self):
         return [f"layer_{number}/depthwise_output" for number in (4, 7, 14)]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmseg_deeplab_ext.checkpoints.maps.deeplab_head import deeplab_head_rules
 from mmseg_deeplab_ext.checkpoints.name_map import Rule
+from mmseg_deeplab_ext.checkpoints.networks import rules_of_model
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
 from tests.support.deterministic import value
 from tests.support.golden_families import family
@@ -48,25 +48,6 @@ def build_head(options):
     )
 
 
-def rules(options):
-    """The name map of the network."""
-    backbone = family(options)
-    result = list(backbone.rules())
-    if options["mode"] == "classify":
-        scope = f"{backbone.scope}/logits"
-        result.append(Rule(f"{scope}/weights", "classifier.weight", "conv"))
-        result.append(Rule(f"{scope}/biases", "classifier.bias"))
-    elif options["mode"] == "network":
-        result += deeplab_head_rules(
-            num_rates=len(options["atrous_rates"] or ()),
-            aspp_separable=options.get("aspp_with_separable_conv", True),
-            image_pooling=options.get("add_image_level_feature", True),
-            num_decoder_stages=len(options.get("decoder_output_stride") or ()),
-            decoder_separable=options.get("decoder_use_separable_conv", True),
-        )
-    return result
-
-
 class GoldenNetwork(nn.Module):
     """Backbone with the head or classifier that the options ask for, with deterministic weights."""
 
@@ -82,13 +63,22 @@ class GoldenNetwork(nn.Module):
         self._fill()
         self.eval()
 
+    def rules(self):
+        """The name map of the network."""
+        result = rules_of_model(self)
+        if self.options["mode"] == "classify":
+            scope, classes = f"{self.family.scope}/logits", self.options["num_classes"]
+            kernel = (1, 1, self.family.widths[-1], classes)
+            result.append(Rule(f"{scope}/weights", "classifier.weight", kernel, "conv"))
+            result.append(Rule(f"{scope}/biases", "classifier.bias", (classes,)))
+        return result
+
     def _fill(self):
         state = {k: v for k, v in self.state_dict().items() if "num_batches_tracked" not in k}
         filled = {}
-        for rule in rules(self.options):
-            tf_shape = rule.tf_shape(state[rule.torch_name].shape)
+        for rule in self.rules():
             filled[rule.torch_name] = torch.from_numpy(
-                np.ascontiguousarray(rule.to_torch(cached_value(rule.tf_name, tf_shape)))
+                np.ascontiguousarray(rule.to_torch(cached_value(rule.tf_name, rule.shape)))
             )
         assert filled.keys() == state.keys()
         self.load_state_dict(filled, strict=False)

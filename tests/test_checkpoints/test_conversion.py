@@ -192,9 +192,7 @@ def test_outputs_in_the_way_are_all_named_and_left_as_they_are(source, tmp_path)
         ("out.pth", "config.yaml", r"must be named \*\.py"),
     ],
 )
-def test_outputs_that_can_not_be_written_are_refused_first(
-    source, tmp_path, pth, config, message
-):
+def test_outputs_that_can_not_be_written_are_refused_first(source, tmp_path, pth, config, message):
     (tmp_path / "folder").mkdir()
     outputs = Outputs(tmp_path / pth, config and tmp_path / config)
     with pytest.raises(CheckpointWriteError, match=message):

@@ -155,7 +155,9 @@ def test_a_beta_stem_does_not_fit_a_plain_one_and_the_config_line_is_named(image
         "model.backbone is ResNet-18 (plain stem)." in message
     )
     assert "change in model.backbone: type='mmseg_deeplab_ext.ResNetV1Beta'" in message
-    assert "6 of another shape: stem.0.conv.weight [16, 3, 3, 3] in the file, [64, 3, 7, 7]" in message
+    assert (
+        "6 of another shape: stem.0.conv.weight [16, 3, 3, 3] in the file, [64, 3, 7, 7]" in message
+    )
     assert "15 left over in the file: stem.1.conv.weight" in message
 
 

@@ -72,7 +72,9 @@ def test_all_problems_are_told_together(shapes):
     with pytest.raises(CheckpointMismatchError) as caught:
         make_plan({**shapes, "surprise": ()})
     message = str(caught.value)
-    assert re.search("2 missing in the file: MobilenetV2/Conv/.*gamma, aspp0/BatchNorm/beta", message)
+    assert re.search(
+        "2 missing in the file: MobilenetV2/Conv/.*gamma, aspp0/BatchNorm/beta", message
+    )
     assert "1 in the file, but not part of this network: surprise" in message
     assert message.startswith("the file looks like DeepLabv3 on MobileNetV2")
 

@@ -56,6 +56,8 @@ def test_every_type_is_read_in_both_byte_orders(tmp_path, order):
     tensors["string"] = (7, np.array([b"", b"abc", b"x" * 200], object))
     tensors["bfloat16"] = (14, np.array([0x3F80, 0xC0A0], np.uint16))
     wanted = {name: array for name, (_, array) in tensors.items()}
+    tensors["bfloat16/scalar"] = (14, np.array(0x4000, np.uint16))
+    wanted["bfloat16/scalar"] = np.array(2, np.float32)
     wanted["bfloat16"] = np.array([1.0, -5.0], np.float32)
     with open_checkpoint(write(tmp_path, tensors, ORDERS[order])) as checkpoint:
         for name, value in wanted.items():
@@ -129,7 +131,10 @@ def test_v1_integers_of_every_width_and_sign_are_read(tmp_path, number):
     place, values = V1_NUMBERS[number]
     packed = b"".join(varint(int(value)) for value in values)
     half = len(packed) - len(varint(int(values[-1])))
-    for content in (field(place, packed), field(place, packed[:half]) + field(place, packed[half:])):
+    for content in (
+        field(place, packed),
+        field(place, packed[:half]) + field(place, packed[half:]),
+    ):
         path = write_v1(tmp_path, number, content, values.shape)
         assert_same(open_checkpoint(path)["x"], values, number)
 

@@ -180,9 +180,7 @@ def test_tensors_that_share_bytes_are_an_error_that_names_both(tmp_path):
 
 
 def test_a_bool_that_is_neither_0_nor_1_is_an_error(tmp_path):
-    prefix = write(
-        tmp_path, [(b"x", entry(10, [2], size=2, crc=masked(crc32c(b"\1\2"))))], b"\1\2"
-    )
+    prefix = write(tmp_path, [(b"x", entry(10, [2], size=2, crc=masked(crc32c(b"\1\2"))))], b"\1\2")
     for use in ("read", "__getitem__"):
         with open_checkpoint(prefix) as checkpoint:
             with pytest.raises(CheckpointFormatError, match="one is 2"):
@@ -289,6 +287,12 @@ TABLES = {
     "value beyond the block": (
         _table_of(b"\0\0" + varint(HUGE) + struct.pack("<II", 0, 1)),
         f"ends at {HUGE + 11}",
+    ),
+    "keys that share more and more": (
+        _table_of(
+            b"".join(varint(number) + b"\1\0k" for number in range(3000)) + struct.pack("<II", 0, 1)
+        ),
+        "64 times the block's size",
     ),
     "no magic": (table([ENTRIES])[:-1] + b"\0", "ends with 57fb"),
     "something after the end": (table([ENTRIES]) + b"\0", "ends with 57fb"),

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mmseg_deeplab_ext.checkpoints.convert import expected_shapes
 from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from tests.data.make_goldens import variables_digest
@@ -43,8 +42,7 @@ INVENTORY = "resnet_v1_50_beta__v3plus_os16_rates6-12-18_dec4_nc21"
 
 def variables_of(network):
     """Name and shape of a network's variables in TensorFlow."""
-    shapes = expected_shapes(network)
-    return {rule.tf_name: rule.tf_shape(shapes[rule.torch_name]) for rule in network.rules()}
+    return {rule.tf_name: rule.shape for rule in network.rules()}
 
 
 def descriptions(values):

@@ -13,7 +13,7 @@ from mmseg.models.utils import resize
 
 from tests.support.deterministic import make_image
 from tests.support.golden_files import MANIFEST, full, reduced, relative_error
-from tests.support.golden_networks import GoldenNetwork, normalised, rules
+from tests.support.golden_networks import GoldenNetwork, normalised
 
 NETWORKS = sorted(MANIFEST["networks"])
 TOLERANCE = {  # (our type, stored type): share of max|reference|
@@ -64,8 +64,8 @@ def _check_prediction(name, logits, references):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_variable_of_the_graph_has_one_rule(name):
     options = MANIFEST["networks"][name]["options"]
-    tf_names = {rule.tf_name for rule in rules(options)}
-    assert len(tf_names) == len(list(rules(options))) == options["n_variables"]
+    rules = golden_network(name).rules()
+    assert len({rule.tf_name for rule in rules}) == len(rules) == options["n_variables"]
 
 
 def test_the_goldens_cover_every_network_and_odd_and_even_sizes():

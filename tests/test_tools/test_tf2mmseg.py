@@ -35,7 +35,7 @@ def test_the_report_says_what_it_is_what_is_used_and_what_is_ignored(
 ):
     convert(source, tmp_path / "out.pth")
     assert capsys.readouterr().out.splitlines()[-6:] == [
-        "DeepLabv3 on MobileNetV2 with depth multiplier 0.5, 21 classes (1x1 branch, image pooling)",
+        str(MNV2_VOC),
         "272 tensors used",
         "272 ignored: moving average of a weight, the raw weight is used",
         "1 ignored: training step",
@@ -55,7 +55,9 @@ def test_averages_are_taken_on_request(convert, source, tmp_path):
 
 
 def test_list_prints_every_name_and_dry_run_writes_nothing(convert, source, tmp_path, capsys):
-    convert(source, tmp_path / "out.pth", "--config-out", tmp_path / "out.py", "--dry-run", "--list")
+    convert(
+        source, tmp_path / "out.pth", "--config-out", tmp_path / "out.py", "--dry-run", "--list"
+    )
     output = capsys.readouterr().out
     with open_checkpoint(source) as checkpoint:
         assert all(f"{name} " in output for name in checkpoint)

@@ -1,4 +1,6 @@
-# The two commands of the README: `make demo` and `make test`. `make check` is for developers.
+# The two commands of the README: `make demo` and `make test`. The others are for developers: style
+# (check), the checkpoint reader on every Python there is (test-reader), and what we write and read
+# against TensorFlow itself (test-tensorflow; TensorFlow 2.15 needs Python 3.9 to 3.11).
 # STACK=onedl (default) or openmmlab; PYTHON=python3.11 chooses the interpreter.
 
 STACK ?= onedl
@@ -13,7 +15,7 @@ DEMO_MIOU := 60
 # Threads that wait without spinning: as fast on a quiet machine, several times faster on a busy one.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check env
+.PHONY: demo test test-reader test-tensorflow check env
 
 demo: $(DEMO)/evaluated
 	@$(RUN) tools/contact_sheet.py data/demo $(DEMO)/predictions \
@@ -38,6 +40,29 @@ $(DEMO)/evaluated: $(DEMO)/trained
 
 test: env
 	$(RUN) -m pytest $(PYTEST_ARGS)
+
+READER_PYTHONS ?= python3.8 python3.9 python3.10 python3.11 python3.12 python3.13
+test-reader:
+	@for python in $(READER_PYTHONS); do \
+	    if ! $$python --version >/dev/null 2>&1; then echo "-- there is no $$python"; continue; fi; \
+	    echo "-- $$python"; venv=.venv-reader-$$python; \
+	    if [ ! -e $$venv/.ready ]; then \
+	        $$python -m venv --clear $$venv && \
+	        $$venv/bin/python -m pip install -q numpy crc32c hypothesis pytest && \
+	        touch $$venv/.ready || exit 1; \
+	    fi; \
+	    $$venv/bin/python -m pytest -q tests/test_checkpoints/test_reader*.py || exit 1; \
+	done
+
+TENSORFLOW := .venv-tensorflow
+$(TENSORFLOW)/.ready:
+	$(PYTHON) -m venv --clear $(TENSORFLOW)
+	$(TENSORFLOW)/bin/python -m pip install -q tensorflow-cpu==2.15.1
+	@touch $@
+
+test-tensorflow: env $(TENSORFLOW)/.ready
+	DEEPLAB_TF_PYTHON=$(abspath $(TENSORFLOW)/bin/python) \
+	    $(RUN) -m pytest -m tensorflow $(PYTEST_ARGS)
 
 check: env
 	$(VENV)/bin/ruff check .

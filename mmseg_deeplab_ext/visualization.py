@@ -17,6 +17,7 @@ _COLUMN_GAP = 26
 _MARGIN = 14
 _LINE = 24
 _SWATCH = 14
+_COLOURS = 256  # of a PNG file with a palette
 _PAPER, _INK = (255, 255, 255), (40, 44, 52)
 _IGNORED = (224, 224, 192)
 """Colour of pixels that do not count: Pascal VOC's."""
@@ -133,7 +134,16 @@ def contact_sheet(
     for part in parts:
         sheet.paste(part, (_MARGIN, y))
         y += part.height + _GAP
-    return sheet.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return _few_colours(sheet, kept=classes.palette[: _COLOURS // 2])
+
+
+def _few_colours(picture: Image.Image, *, kept: Sequence[Sequence[int]]) -> Image.Image:
+    """Reduce a picture to 256 colours, some of them given: median cut would merge rare ones."""
+    others = _COLOURS - len(kept)
+    chosen = picture.quantize(others, method=Image.Quantize.MEDIANCUT).getpalette()[: 3 * others]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*(int(part) for colour in kept for part in colour), *chosen])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def evenly_chosen(names: Sequence[str], count: int) -> list[str]:

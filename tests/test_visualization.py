@@ -156,3 +156,13 @@ def test_folders_without_a_marker_are_shown_with_pascal_vocs_classes(
     classes = tool.read_classes(tmp_path)
     assert classes.names[1] == "aeroplane"
     assert list(classes.palette[1]) == [128, 0, 0]
+
+
+def test_every_class_keeps_its_colour_however_rare_it_is(
+    demo: Path, tmp_path: Path, tool: ModuleType
+) -> None:
+    predict(demo, tmp_path)
+    classes = tool.read_classes(tmp_path)  # Pascal VOC's 21
+    sheet = contact_sheet(NAMES, folders(demo, tmp_path), classes=classes).convert("RGB")
+    shown = {colour for _, colour in sheet.getcolors(maxcolors=256)}
+    assert shown >= {tuple(int(part) for part in colour) for colour in classes.palette}

@@ -72,11 +72,15 @@ def parse_block(data: Buffer) -> Block:
         key_end = position + rest
         value_end = key_end + value_size
         room -= shared + rest
-        if shared > len(key) or value_end > end or room < 0:
+        if room < 0:
+            raise CheckpointFormatError(
+                f"offset {start} of the block: the keys up to here take more than "
+                f"{_LARGEST_GROUP} times the block's size"
+            )
+        if shared > len(key) or value_end > end:
             raise CheckpointFormatError(
                 f"offset {start} of the block: the entry shares {shared} bytes with a key of "
-                f"{len(key)} and ends at {value_end}; the entries end at {end}, and keys should "
-                f"not take more than {_LARGEST_GROUP} times the block's size"
+                f"{len(key)} and ends at {value_end}; the entries end at {end}"
             )
         new_key = key[:shared] + bytes(data[position:key_end])
         if keys and new_key <= key:

@@ -6,6 +6,7 @@ Facts: ``tensorflow/core/util/tensor_bundle/tensor_bundle.cc``.
 from __future__ import annotations
 
 import sys
+import threading
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from mmseg_deeplab_ext.checkpoints.dtypes import (
     element_type,
 )
 from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
@@ -55,6 +55,7 @@ class Bundle:
     def __init__(self, prefix: str, label: str) -> None:
         self._prefix, self._label = prefix, label
         self._shards: dict[int, CheckpointFile] = {}
+        self._lock = threading.Lock()  # for opening shards
         self._index_label = index_path(label)
         with CheckpointFile(index_path(prefix), self._index_label) as file:
             self._records = {key: bytes(value) for key, value in Table(file).items()}
@@ -124,10 +125,8 @@ class Bundle:
             return
         with located(self._index_label):
             for key in self._records:
-                try:
+                with located(f"entry {key!r}"):
                     self._entry(key)
-                except CheckpointError as error:
-                    raise type(error)(f"entry {key!r}: {error}") from error
             _check_apart(self._entries, self._header)
         self._checked = True
 
@@ -139,23 +138,27 @@ class Bundle:
         if entry.size != expected:
             raise CheckpointFormatError(
                 f"the index gives the shape {list(entry.shape)} of {kind.stored}, which takes "
-                f"{expected} bytes, and the size {entry.size}"
+                f"{expected} bytes, and the size {entry.size} (at offset {entry.offset} of data "
+                f"file {entry.shard})"
             )
 
     def _shard(self, entry: BundleEntry) -> CheckpointFile:
         """The data file that an entry's bytes are in, seen to be long enough."""
-        path = shard_path(self._prefix, entry.shard, self._header.num_shards)
-        if entry.shard not in self._shards:
-            label = shard_path(self._label, entry.shard, self._header.num_shards)
-            try:
-                self._shards[entry.shard] = CheckpointFile(path, label)
-            except CheckpointNotFoundError as error:
-                raise CheckpointNotFoundError(
-                    f"one of the checkpoint's {self._header.num_shards} data files is missing: "
-                    f"{error}"
-                ) from error
+        with self._lock:
+            if entry.shard not in self._shards:
+                self._shards[entry.shard] = self._open_shard(entry.shard)
         self._shards[entry.shard].check_range(entry.offset, entry.size)
         return self._shards[entry.shard]
+
+    def _open_shard(self, number: int) -> CheckpointFile:
+        total = self._header.num_shards
+        path, label = (shard_path(each, number, total) for each in (self._prefix, self._label))
+        try:
+            return CheckpointFile(path, label)
+        except CheckpointNotFoundError as error:
+            raise CheckpointNotFoundError(
+                f"one of the checkpoint's {total} data files is missing: {error}"
+            ) from error
 
     def _read_entry(self, entry: BundleEntry) -> np.ndarray:
         kind = element_type(entry.dtype)

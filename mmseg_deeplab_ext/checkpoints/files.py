@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
@@ -38,10 +37,8 @@ class CheckpointFile:
                 raise CheckpointNotFoundError(f"{self.label}: not a regular file")
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
             self.size = os.fstat(self._file.fileno()).st_size
-        except (OSError, ValueError) as error:
-            if isinstance(error, CheckpointError):
-                raise
-            raise CheckpointNotFoundError(f"{self.label}: {error}") from error
+        except OSError as error:
+            raise CheckpointNotFoundError(f"{self.label}: {error.strerror}") from error
 
     def check_range(self, offset: int, size: int) -> None:
         """See that ``size`` bytes from ``offset`` are inside the file.
@@ -84,7 +81,9 @@ class CheckpointFile:
                     )
                 rest = rest[count:]
         except OSError as error:
-            raise CheckpointFormatError(f"{self.label}: offset {offset}: {error}") from error
+            raise CheckpointFormatError(
+                f"{self.label}: offset {offset}: {error.strerror}"
+            ) from error
 
     def _read_some(self, data: memoryview, offset: int) -> int:
         """Fill the start of ``data``; how many bytes were read."""

@@ -15,7 +15,8 @@ STATE_FILE = "checkpoint"
 # Each checkpoint that was kept takes a line or two.
 _LARGEST = 1 << 20
 _NEWEST = re.compile(
-    rb"""^[ \t]*model_checkpoint_path[ \t]*:[ \t]*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')""",
+    rb"^[ \t]*model_checkpoint_path[ \t]*:[ \t]*"
+    rb"""(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')""",
     re.M,
 )
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|[xX][0-9a-fA-F]{1,2}|.)", re.S)

@@ -60,6 +60,8 @@ class Table:
             block = self._read_block(index)
             self._handles = [_parse_handle(bytes(value)) for _, value in block.items()]
             self._last_keys = block.keys
+            for handle in (*self._handles, metaindex, index):
+                self._check_inside(handle)
             _check_apart([*self._handles, *sorted([metaindex, index])])
 
     def _read_footer(self) -> tuple[Handle, Handle]:
@@ -81,13 +83,16 @@ class Table:
             index, _ = _read_handle(footer, position)
         return metaindex, index
 
-    def _read_block(self, handle: Handle) -> Block:
+    def _check_inside(self, handle: Handle) -> None:
         end_of_blocks = self._file.size - FOOTER_SIZE
         if handle.end > end_of_blocks:
             raise CheckpointFormatError(
                 f"offset {handle.offset}: a block of {handle.size} bytes ends after the last "
                 f"place for blocks, {end_of_blocks}"
             )
+
+    def _read_block(self, handle: Handle) -> Block:
+        self._check_inside(handle)
         data = self._file.read(handle.offset, handle.size + BLOCK_TRAILER_SIZE)
         with located(f"offset {handle.offset} (block of {handle.size} bytes)"):
             stored = int.from_bytes(data[-4:].tobytes(), "little")
@@ -150,6 +155,11 @@ class Table:
             return None
         with located(self._file.label):
             return self._block(number).find(key)
+
+    def offset_of(self, key: bytes) -> int:
+        """Offset of the block that has a key, or would have it."""
+        number = bisect.bisect_left(self._last_keys, key)
+        return self._handles[min(number, len(self._handles) - 1)].offset
 
 
 def _read_handle(data: bytes, position: int) -> tuple[Handle, int]:

@@ -33,7 +33,7 @@ from mmseg_deeplab_ext.checkpoints.slices import (
     slice_key,
 )
 from mmseg_deeplab_ext.checkpoints.table import Table
-from mmseg_deeplab_ext.checkpoints.wire import LENGTH, read_fields, text
+from mmseg_deeplab_ext.checkpoints.wire import LENGTH, Buffer, read_fields, text
 
 _SAVED_SLICE = {1: LENGTH, 2: LENGTH, 3: LENGTH}  # name, slice, values
 
@@ -67,6 +67,7 @@ class SliceFiles:
 
     def __init__(self, paths: Sequence[str], labels: Sequence[str]) -> None:
         self.names: dict[str, _Tensor] = {}
+        self._label = labels[0] if len(labels) == 1 else f"{labels[0]} and its other shards"
         with ExitStack() as files:
             for path, label in zip(paths, labels):
                 file = files.enter_context(CheckpointFile(path, label))
@@ -106,27 +107,27 @@ class SliceFiles:
             CheckpointUnsupportedError: elements of that type can't be read here.
         """
         tensor = self.names[name]
-        with located(f"{tensor.parts[0].label if tensor.parts else ''}: tensor {name!r}"):
+        with located(f"{self._label}: tensor {name!r}"):
             return element_type(tensor.dtype), tensor.shape
 
     def view(self, name: str) -> None:
         """No tensor can be used as it lies in the file: values start at any byte."""
 
     def read(self, name: str) -> np.ndarray:
-        """Read a tensor into memory of its own.
+        """Read a tensor into memory of its own; the block with its values is in memory meanwhile.
 
         Raises:
             CheckpointError: its records are missing, damaged, contradictory or not supported.
         """
         tensor = self.names[name]
         kind, shape = self.type_and_shape(name)
-        with located(f"tensor {name!r}"):
+        with located(f"{self._label}: tensor {name!r}"):
             places = [place(part.extents, shape) for part in tensor.parts]
             check_cover(places, shape)
         # A part takes memory in proportion to its record. Only then does the whole take any.
         pieces = []
         for part, indices in zip(tensor.parts, places):
-            with located(f"{part.label}: tensor {name!r}: part {show(part.extents)}"):
+            with located(f"tensor {name!r}, part {show(part.extents)}"):
                 pieces.append(_read_part(part, name, kind, shape_of(indices)))
         if len(pieces) == 1:
             return pieces[0]
@@ -141,9 +142,17 @@ class SliceFiles:
 
 
 def _read_part(part: _Part, name: str, kind: ElementType, shape: tuple[int, ...]) -> np.ndarray:
-    record = part.table.find(slice_key(name, part.extents))
-    if record is None:
-        raise CheckpointFormatError("it is listed, and there is no record of it")
+    key = slice_key(name, part.extents)
+    record = part.table.find(key)
+    with located(f"{part.label}: block at offset {part.table.offset_of(key)}"):
+        if record is None:
+            raise CheckpointFormatError("the part is listed, and there is no record of it")
+        return _decode_part(record, part, name, kind, shape)
+
+
+def _decode_part(
+    record: Buffer, part: _Part, name: str, kind: ElementType, shape: tuple[int, ...]
+) -> np.ndarray:
     values = None
     for _, first, last in read_fields(record, 0, len(record), {2: LENGTH}):
         for number, start, end in read_fields(record, first, last, _SAVED_SLICE):

@@ -1,7 +1,7 @@
 """The wire format of Protocol Buffers: numbers of variable length, and fields of a message.
 
-https://protobuf.dev/programming-guides/encoding/. Offsets in the messages of errors count from the
-start of the record in hand.
+https://protobuf.dev/programming-guides/encoding/. Messages of errors count bytes from the start
+of the record in hand.
 """
 
 from __future__ import annotations
@@ -37,16 +37,18 @@ def read_varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
     start, result = position, 0
     for shift in range(0, 70, 7):
         if position >= end:
-            raise CheckpointFormatError(f"offset {start}: a number is cut off at {end}")
+            raise CheckpointFormatError(f"byte {start} of the record: a number is cut off at {end}")
         byte = data[position]
         position += 1
         result |= (byte & 0x7F) << shift
         if byte < 0x80:
             break
     else:
-        raise CheckpointFormatError(f"offset {start}: a number is longer than 10 bytes")
+        raise CheckpointFormatError(f"byte {start} of the record: a number is longer than 10 bytes")
     if result >> 64:
-        raise CheckpointFormatError(f"offset {start}: the number {result} is larger than 64 bits")
+        raise CheckpointFormatError(
+            f"byte {start} of the record: the number {result} is larger than 64 bits"
+        )
     return result, position
 
 
@@ -90,14 +92,28 @@ def read_fields(
             start = position
             position += _FIXED_SIZES[kind]
             value = int.from_bytes(data[start:position], "little")
-        if position > end or kinds.get(number, kind) != kind or kind not in _KINDS or not number:
+        else:
+            raise _wrong_field(begin, number, kind, kinds)
+        if position > end:
             raise CheckpointFormatError(
-                f"offset {begin}: field {number} of kind {_KINDS.get(kind, kind)}, which ends at "
-                f"{position}; its message ends at {end}, and the fields known in it are "
-                f"{ {known: _KINDS[which] for known, which in kinds.items()} }"
+                f"byte {begin} of the record: field {number} ends at {position}, and its message "
+                f"at {end}"
             )
-        if number in kinds:
+        wanted = kinds.get(number)
+        if wanted == kind:
             yield number, start, value
+        elif wanted is not None or not number:
+            raise _wrong_field(begin, number, kind, kinds)
+
+
+def _wrong_field(
+    begin: int, number: int, kind: int, kinds: Mapping[int, int]
+) -> CheckpointFormatError:
+    allowed = ", ".join(f"{known} ({_KINDS[which]})" for known, which in kinds.items())
+    return CheckpointFormatError(
+        f"byte {begin} of the record: field {number} of kind {_KINDS.get(kind, kind)}; the fields "
+        f"read here are {allowed}"
+    )
 
 
 def text(data: Any) -> str:

@@ -47,18 +47,19 @@ def write_checkpoint(
     the index, without which there is no checkpoint, is renamed last. If anything goes wrong
     before that, nothing is left behind. To overwrite, the old index is removed first: a program
     killed at the worst moment leaves no checkpoint, never the index of one with another's data.
+    Whoever has opened the old index by then finds data with other checksums, which is an error.
 
     Args:
         prefix: What the names of the files start with, as in ``folder/model.ckpt``. The folder
             must exist.
-        tensors: Variables by TensorFlow's names. Float16/32/64, all integers, bool, and strings
-            as object arrays of bytes; of any shape and byte order. Each is asked for twice, for
-            the checks and for the writing, and no other copy than of one tensor is made.
+        tensors: Variables by TensorFlow's names. Float16/32/64, complex, all integers, bool,
+            and strings as object arrays of bytes; of any shape and byte order. Each is asked for
+            twice, for the checks and for the writing; at most one is copied at a time.
         overwrite: Replace a checkpoint that is there already.
 
     Raises:
-        CheckpointWriteError: A name or a dtype can't be written (all are told at once, before
-            any file is touched), the checkpoint exists, or the file system refuses.
+        CheckpointWriteError: A name or a dtype can't be written (all are looked at before any
+            file is touched), the checkpoint exists, or the file system refuses.
     """
     prefix = os.fspath(prefix)
     index, data = Path(index_path(prefix)), Path(shard_path(prefix, 0, 1))

@@ -1,6 +1,8 @@
 """TensorFlow checkpoints of whole networks, with the deterministic values, for tests."""
 
 import functools
+import io
+import tarfile
 
 from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
@@ -47,3 +49,11 @@ def write_network(prefix, network, **more):
     tensors = variables(network)
     write_checkpoint(prefix, {**tensors, **more})
     return tensors
+
+
+def packed(folder):
+    """A folder as a ``.tar.gz``, under its own name, as the model zoo has them."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(str(folder), arcname=folder.name)
+    return buffer.getvalue()

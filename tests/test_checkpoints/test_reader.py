@@ -5,6 +5,7 @@ import os
 import pickle
 import tracemalloc
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ def test_read_gives_memory_of_its_own_and_indexing_a_read_only_array(fixture):
     with open_checkpoint(FIXTURES / fixture) as checkpoint:
         for name in checkpoint:
             assert not checkpoint[name].flags.writeable, name
+            assert checkpoint[name].flags.aligned, name
             own, again = checkpoint.read(name), checkpoint.read(name)
             assert own.flags.writeable, name
             assert own.flags.c_contiguous, name
@@ -82,7 +84,7 @@ def test_names_shapes_and_types_come_from_the_index_alone(tmp_path):
     with open_checkpoint(prefix) as checkpoint:
         assert checkpoint.shape("net/conv1/weights") == (3, 3, 2, 4)
         assert checkpoint.dtype("types/bfloat16") == np.float32
-        assert checkpoint.dtype("types/string") == object
+        assert checkpoint.dtype("types/string") == np.dtype(object)
         assert "net/conv1/weights" in checkpoint
         assert "net/conv1/weight" not in checkpoint
         assert 3 not in checkpoint
@@ -165,6 +167,22 @@ def test_a_tensor_that_is_not_asked_for_is_not_read(tmp_path):
             assert_same(checkpoint[name], wanted[name], name)
         with pytest.raises(CheckpointError, match="checksum"):
             checkpoint["net/conv1/weights"]
+
+
+def test_reading_works_where_the_system_can_not_read_at_an_offset(fixture, monkeypatch):
+    monkeypatch.delattr(os, "preadv", raising=False)
+    with open_checkpoint(FIXTURES / fixture) as checkpoint:
+        for name, value in expected(fixture).items():
+            assert_same(checkpoint.read(name), value, name)
+
+
+def test_threads_may_share_a_checkpoint(fixture):
+    wanted = expected(fixture)
+    with open_checkpoint(FIXTURES / fixture) as checkpoint, ThreadPoolExecutor(4) as threads:
+        for _ in range(3):
+            values = threads.map(checkpoint.read, wanted)
+            for (name, value), found in zip(wanted.items(), values):
+                assert_same(found, value, name)
 
 
 def test_errors_survive_pickling(tmp_path):

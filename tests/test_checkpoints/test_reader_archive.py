@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from mmseg_deeplab_ext.checkpoints import CheckpointError, open_checkpoint
+from mmseg_deeplab_ext.checkpoints import CheckpointError, archive, open_checkpoint
 from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointChecksumError,
     CheckpointFormatError,
@@ -159,17 +159,19 @@ def test_a_link_as_a_folder_is_not_followed(tmp_path):
 
 
 def test_one_name_twice_and_a_file_as_a_folder_are_refused(tmp_path):
+    path = tmp_path / "zoo.tar.gz"
+    pack(path, {"a/m.ckpt": b""}, others=[tarfile.TarInfo("a/m.ckpt")])
     with pytest.raises(CheckpointFormatError, match="there twice"):
-        member = tarfile.TarInfo("a/m.ckpt")
-        open_checkpoint(pack(tmp_path / "zoo.tar.gz", {"a/m.ckpt": b""}, others=[member]))
+        open_checkpoint(path)
+    pack(path, {"m.ckpt": b"", "m.ckpt/n.ckpt": b""})
     with pytest.raises(CheckpointFormatError, match="can't be unpacked"):
-        open_checkpoint(pack(tmp_path / "zoo.tar.gz", {"m.ckpt": b"", "m.ckpt/n.ckpt": b""}))
+        open_checkpoint(path)
 
 
 def test_any_flipped_bit_of_the_archive_is_an_error_or_changes_nothing(tmp_path):
     path = pack(tmp_path / "zoo.tar.gz", contents("objects"))
     sound, wanted = path.read_bytes(), expected("objects")
-    refused = 0
+    errors = []
     for at in range(0, len(sound), 7):
         damaged = bytearray(sound)
         damaged[at] ^= 1 << at % 8
@@ -179,9 +181,9 @@ def test_any_flipped_bit_of_the_archive_is_an_error_or_changes_nothing(tmp_path)
                 for key, value in wanted.items():
                     assert_same(checkpoint[key], value, key)
         except CheckpointError as error:
-            assert str(path) in str(error)
-            refused += 1
-    assert refused > len(sound) / 7 * 0.9
+            errors.append(str(error))
+    assert len(errors) > len(sound) / 7 * 0.9
+    assert all(str(path) in error for error in errors)
 
 
 def test_an_archive_that_is_cut_off_or_followed_by_something_is_an_error(tmp_path):
@@ -199,9 +201,10 @@ def test_an_archive_that_is_cut_off_or_followed_by_something_is_an_error(tmp_pat
         open_checkpoint(path)
 
 
-def test_an_archive_of_very_many_members_is_refused(tmp_path):
-    path = pack(tmp_path / "zoo.tar.gz", {f"{number}": b"" for number in range(10_001)})
-    with pytest.raises(CheckpointFormatError, match="more than 10000 members"):
+def test_an_archive_of_very_many_members_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "_MOST_MEMBERS", 20)
+    path = pack(tmp_path / "zoo.tar.gz", {f"{number}": b"" for number in range(21)})
+    with pytest.raises(CheckpointFormatError, match="more than 20 members"):
         open_checkpoint(path)
 
 

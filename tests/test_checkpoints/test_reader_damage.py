@@ -136,7 +136,7 @@ CONTRADICTIONS = {
     "negative size": (entry(1, [4], size=-16), "-16 bytes"),
     "no such data file": (entry(1, [4], size=16, shard=1), "data file 1, of 1"),
     "wrong kind of field": (field(1, b"x"), "field 1 of kind bytes"),
-    "length beyond its message": (varint(2 << 3 | 2) + varint(HUGE), "its message ends at"),
+    "length beyond its message": (varint(2 << 3 | 2) + varint(HUGE), "its message at 10"),
     "a number of 11 bytes": (b"\x08" + b"\xff" * 11, "longer than 10 bytes"),
     "a number of 70 bits": (b"\x08" + b"\xff" * 9 + b"\x7f", "larger than 64 bits"),
     "a cut number": (b"\x08\x80", "cut off"),
@@ -257,16 +257,16 @@ def _table_of(content):
 TABLES = {
     "block beyond the file": (
         _with_index([(b"x", _handle(HUGE, len(GOOD)))]),
-        "starts inside or before",
+        f"offset {HUGE}: a block of {len(GOOD)} bytes ends after",
     ),
-    "block larger than the file": (_with_index([(b"x", _handle(0, HUGE))]), "starts inside"),
+    "block larger than the file": (_with_index([(b"x", _handle(0, HUGE))]), "ends after"),
     "block in the footer": (table([ENTRIES])[:-48] + footer((0, 1), (9, HUGE)), "ends after"),
     "two entries for one block": (
         _with_index([(b"x", _handle(0, len(GOOD))), (b"y", _handle(0, len(GOOD)))]),
         "starts inside or before",
     ),
     "index that refers to itself": (
-        _with_index([(b"x", _handle(len(GOOD) + 5 + 13, 20))]),
+        _with_index([(b"x", _handle(len(GOOD) + 5 + 13, 10))]),
         "starts inside or before",
     ),
     "metaindex in a block": (
@@ -347,9 +347,10 @@ def v1(folder, metas, records):
 KEY = b"\0x\0\1\1\1\x80\x7f"  # "x", one axis from 0, whole
 META = message((1, b"x"), (2, shape_message([3])), (3, 1), (4, message((1, b""))))
 VALUES = message((5, struct.pack("<3f", 1, 2, 3)))
+WHOLE_AXIS = message((1, b""))
 
 
-def v1_record(name=b"x", part=message((1, b"")), values=VALUES):
+def v1_record(name=b"x", part=WHOLE_AXIS, values=VALUES):
     return message((2, message((1, name), (2, part), (3, values))))
 
 

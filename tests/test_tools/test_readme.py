@@ -1,7 +1,8 @@
 """The README is true: its commands run, its files exist, its config builds.
 
 The commands run as they stand in a folder that looks like the checkout: there the config of the
-README is a tiny one, and its checkpoint one of the tiny network.
+README is a tiny one, and its checkpoint one of the tiny network. The model zoo is a server on
+loopback.
 """
 
 import os
@@ -16,6 +17,9 @@ from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
+from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
+from tests.support.file_server import serve
+from tests.support.tf_files import MNV2_VOC, packed, write_network
 from tests.support.voc_layout import write_voc_folder
 from tests.test_package.test_wheel import SOURCES
 from tests.test_tools.conftest import REPO, free_port
@@ -37,6 +41,9 @@ RUN_BY_CI = {
 PRINTED = {
     r"tools/(dist_|slurm_)?train": "Saving checkpoint at 1 iterations",
     r"tools/(dist_|slurm_)?test": "mIoU: ",
+    r"tf2mmseg": "272 tensors used",
+    r"mmseg2tf": "272 variables",
+    r"mmseg_deeplab_ext zoo": "resnet_v1_101_beta_imagenet",
     r"prepare_voc": "the VOCaug training set: 3",
     r"pip install": "Successfully installed mmseg-deeplab-ext",
     r"mmseg_deeplab_ext check": "mmseg",
@@ -47,6 +54,15 @@ def commands():
     blocks = re.findall(r"```bash\n(.*?)```", README, re.S)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
+
+
+def snippets():
+    """The variables that each piece of a config sets, by a key that only it has."""
+    found = {}
+    for text in re.findall(r"```python\n(.*?)```", README, re.S):
+        (key,) = (key for key in ("tf-zoo://", "auxiliary_head") if key in text)
+        exec(text, found.setdefault(key, {}))
+    return found
 
 
 def runs_in_ci(command):
@@ -79,8 +95,20 @@ def checkout(write_config, uninterrupted, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """The address of a model zoo with the archive that the README names, of the real network."""
+    folder = tmp_path_factory.mktemp("zoo") / "deeplabv3_mnv2_dm05_pascal_trainaug"
+    folder.mkdir()
+    write_network(folder / "model.ckpt", MNV2_VOC)
+    entry = find_entry("mobilenetv2_dm05_coco_voc_trainaug")
+    with serve() as server:
+        server.files[entry.archive] = packed(folder)
+        yield server.url("")
+
+
 @pytest.fixture
-def start(checkout, slurm_stubs):
+def start(checkout, slurm_stubs, zoo):
     """Start a command of the README."""
 
     def run(command, cwd=checkout, **environment):
@@ -89,11 +117,13 @@ def start(checkout, slurm_stubs):
         path = [slurm_stubs, Path(sys.executable).parent, os.environ["PATH"]]
         environment = {
             **os.environ,
+            "DEEPLAB_ZOO_URL": zoo,
             "GPUS": "2",
             "OMP_NUM_THREADS": "1",
             "PATH": os.pathsep.join(str(part) for part in path),
             "PYTHONPATH": str(REPO),
             "SRUN_RECORD": os.devnull,
+            "TORCH_HOME": str(checkout / "cache"),
             **environment,
         }
         return subprocess.Popen(
@@ -172,9 +202,12 @@ def test_every_file_it_names_exists():
 
 def test_the_config_for_your_own_use_builds():
     register_all_modules()
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    namespace = {}
-    exec(snippet, namespace)
-    model = MODELS.build(ConfigDict(namespace["model"]))
+    model = MODELS.build(ConfigDict(snippets()["auxiliary_head"]["model"]))
     assert type(model.backbone).__name__ == "ResNetV1Beta"
     assert model.auxiliary_head.in_channels == 1024
+
+
+def test_the_weights_it_names_are_in_the_zoo_and_load():
+    init_cfg = snippets()["tf-zoo://"]["model"]["backbone"]["init_cfg"]
+    assert init_cfg["type"] == "Pretrained"
+    assert find_entry(init_cfg["checkpoint"]).unsupported is None

@@ -16,7 +16,6 @@ from mmseg_deeplab_ext.checkpoints.variables import (
     BOOKKEEPING,
     SUFFIXES,
     owner,
-    weight_names,
 )
 
 EMA_CHOICES = ("auto", "always", "never")

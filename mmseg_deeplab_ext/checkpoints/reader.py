@@ -9,10 +9,10 @@ from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.bundle import Bundle
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointError
-from mmseg_deeplab_ext.checkpoints.locate import locate
-from mmseg_deeplab_ext.checkpoints.v1 import SliceFiles
+from mmseg_deeplab_ext.checkpoints.storage.bundle import Bundle
+from mmseg_deeplab_ext.checkpoints.storage.locate import locate
+from mmseg_deeplab_ext.checkpoints.storage.v1 import SliceFiles
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -125,7 +125,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
         return self._store.type_and_shape(name)[0].returned
 
     def _require(self, name: str) -> None:
-        if name not in self:
+        if name not in self._store.names:
             near = difflib.get_close_matches(str(name), self._store.names, n=3)
             hint = f"; similar: {', '.join(near)}" if near else ""
             raise KeyError(f"{self.path} has no tensor {name!r}{hint}")

@@ -17,7 +17,7 @@ from crc32c import crc32c
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointWriteError
-from mmseg_deeplab_ext.checkpoints.format import (
+from mmseg_deeplab_ext.checkpoints.storage.format import (
     BUNDLE_VERSION,
     DT_STRING,
     HEADER_KEY,
@@ -26,8 +26,8 @@ from mmseg_deeplab_ext.checkpoints.format import (
     masked,
     shard_path,
 )
-from mmseg_deeplab_ext.checkpoints.table_writer import build_table, varint
-from mmseg_deeplab_ext.checkpoints.wire import FIXED32, LENGTH, VARINT
+from mmseg_deeplab_ext.checkpoints.storage.table_writer import build_table, varint
+from mmseg_deeplab_ext.checkpoints.storage.wire import FIXED32, LENGTH, VARINT
 
 _DTYPE_NUMBERS = {dtype: number for number, dtype in NUMPY_DTYPES.items()}
 _LISTED = 20  # problems in a message

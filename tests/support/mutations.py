@@ -11,7 +11,7 @@ import gzip
 import io
 import tarfile
 
-from mmseg_deeplab_ext.checkpoints.snappy import decompress
+from mmseg_deeplab_ext.checkpoints.storage.snappy import decompress
 from tests.support.checkpoint_files import files_of
 from tests.support.table_files import (
     all_entries,

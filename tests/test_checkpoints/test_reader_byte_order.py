@@ -7,8 +7,8 @@ import pytest
 from crc32c import crc32c
 
 from mmseg_deeplab_ext.checkpoints import CheckpointError, open_checkpoint
-from mmseg_deeplab_ext.checkpoints.format import NUMPY_DTYPES
-from mmseg_deeplab_ext.checkpoints.strings import lengths_as_checksummed
+from mmseg_deeplab_ext.checkpoints.storage.format import NUMPY_DTYPES
+from mmseg_deeplab_ext.checkpoints.storage.strings import lengths_as_checksummed
 from tests.support.checkpoint_files import assert_same
 from tests.support.table_files import entry, field, header, masked, message, table, varint
 
@@ -148,6 +148,8 @@ V1_WRONG = {
     "uint32": (22, 16, varint(2**32)),
     "long": (9, 10, b"\xff" * 10 + b"\x01"),
     "cut": (9, 10, b"\x01\xff"),
+    "too many": (9, 10, b"\x01\x02"),
+    "too few": (9, 10, b""),
 }
 
 

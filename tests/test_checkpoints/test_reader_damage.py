@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tracemalloc
 
 import pytest
 from crc32c import crc32c
@@ -14,6 +15,7 @@ from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointNotFoundError,
     CheckpointUnsupportedError,
 )
+from mmseg_deeplab_ext.checkpoints.storage.slices import Extent, slice_key
 from tests.support.checkpoint_files import copy_fixture, expected, files_of
 from tests.support.table_files import (
     all_entries,
@@ -232,6 +234,7 @@ def test_a_key_that_is_no_utf_8_is_an_error(tmp_path):
 # Tables whose checksums are right, and whose content is not. A block is a list of (key, value).
 ENTRIES = [(b"", header()), (b"x", SOUND)]
 GOOD = make_block(ENTRIES)
+OTHER = (b"k", SOUND)
 
 
 def _with_index(index_entries, blocks=(GOOD,), restarts=None):
@@ -276,6 +279,16 @@ TABLES = {
     "handle with a rest": (_with_index([(b"x", _handle(0, len(GOOD)) + b"\0")]), "end after"),
     "handle cut off": (_with_index([(b"x", b"\x80")]), "cut off"),
     "keys after the index's": (_with_index([(b"a", _handle(0, len(GOOD)))]), "not between"),
+    "keys before the index's": (
+        _with_index(
+            [
+                (b"m", _handle(0, len(GOOD))),
+                (b"z", _handle(len(GOOD) + 5, len(make_block([OTHER])))),
+            ],
+            [make_block([(b"", header()), (b"b", SOUND)]), make_block([OTHER])],
+        ),
+        "are not between those that the index gives, b'm'",
+    ),
     "block without entries": (_table_of(make_block([])), "without entries"),
     "keys that do not ascend": (_table_of(make_block(ENTRIES[::-1])), "should ascend"),
     "one key twice": (_table_of(make_block([*ENTRIES, ENTRIES[1]])), "should ascend"),
@@ -441,6 +454,26 @@ def test_parts_that_do_not_fit_together_are_a_format_error(tmp_path, case):
         read_all(write(tmp_path, [(b"x", entry(1, [4], extra=parts))]))
     assert shown in str(caught.value)
     assert "'x'" in str(caught.value)
+
+
+def test_memory_for_a_whole_is_taken_only_when_all_its_bytes_are_there(tmp_path):
+    half = 1 << 24
+    parts, entries = b"", []
+    for number in range(2):
+        extent = Extent(number * half, half)
+        parts += field(7, field(1, message((1, extent.start), (2, half))))
+        place = {"offset": 4 * extent.start, "size": 4 * half}
+        entries.append((slice_key("x", [extent]), entry(1, [half], **place)))
+    prefix = write(tmp_path, [*entries, (b"x", entry(1, [2 * half], extra=parts))])
+    with open_checkpoint(prefix) as checkpoint:
+        assert checkpoint.shape("x") == (2 * half,)
+        tracemalloc.start()
+        try:
+            with pytest.raises(CheckpointFormatError, match="the file has 16"):
+                checkpoint.read("x")
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
 
 
 def test_parts_are_checked_against_the_whole(tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmseg_deeplab_ext.checkpoints import snappy
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
-from mmseg_deeplab_ext.checkpoints.slices import (
+from mmseg_deeplab_ext.checkpoints.storage import snappy
+from mmseg_deeplab_ext.checkpoints.storage.slices import (
     WHOLE,
     Extent,
     check_cover,

@@ -10,20 +10,20 @@ from __future__ import annotations
 import bisect
 from typing import Iterator, NamedTuple
 
-from mmseg_deeplab_ext.checkpoints import snappy
-from mmseg_deeplab_ext.checkpoints.block import Block, parse_block
-from mmseg_deeplab_ext.checkpoints.checksum import check_bytes
-from mmseg_deeplab_ext.checkpoints.context import located
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
-from mmseg_deeplab_ext.checkpoints.files import CheckpointFile
-from mmseg_deeplab_ext.checkpoints.format import (
+from mmseg_deeplab_ext.checkpoints.storage import snappy
+from mmseg_deeplab_ext.checkpoints.storage.block import Block, parse_block
+from mmseg_deeplab_ext.checkpoints.storage.checksum import check_bytes
+from mmseg_deeplab_ext.checkpoints.storage.context import located
+from mmseg_deeplab_ext.checkpoints.storage.files import CheckpointFile
+from mmseg_deeplab_ext.checkpoints.storage.format import (
     BLOCK_TRAILER_SIZE,
     FOOTER_SIZE,
     NO_COMPRESSION,
     SNAPPY_COMPRESSION,
     TABLE_MAGIC,
 )
-from mmseg_deeplab_ext.checkpoints.wire import Buffer, read_varint
+from mmseg_deeplab_ext.checkpoints.storage.wire import Buffer, read_varint
 
 # A larger block holds one large tensor (blocks are closed at 256 KiB): not kept for the next one.
 _LARGEST_KEPT = 1 << 20

@@ -11,7 +11,7 @@ from typing import Iterable
 
 from crc32c import crc32c
 
-from mmseg_deeplab_ext.checkpoints.format import (
+from mmseg_deeplab_ext.checkpoints.storage.format import (
     FOOTER_SIZE,
     NO_COMPRESSION,
     TABLE_MAGIC,

@@ -10,30 +10,36 @@ import threading
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.checksum import check_bytes
-from mmseg_deeplab_ext.checkpoints.context import located
-from mmseg_deeplab_ext.checkpoints.dtypes import (
+from mmseg_deeplab_ext.checkpoints.errors import (
+    CheckpointFormatError,
+    CheckpointNotFoundError,
+)
+from mmseg_deeplab_ext.checkpoints.storage.checksum import check_bytes
+from mmseg_deeplab_ext.checkpoints.storage.context import located
+from mmseg_deeplab_ext.checkpoints.storage.dtypes import (
     ElementType,
     as_returned,
     count_elements,
     element_type,
 )
-from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointFormatError,
-    CheckpointNotFoundError,
-)
-from mmseg_deeplab_ext.checkpoints.files import CheckpointFile
-from mmseg_deeplab_ext.checkpoints.format import HEADER_KEY, index_path, shard_path
-from mmseg_deeplab_ext.checkpoints.messages import (
+from mmseg_deeplab_ext.checkpoints.storage.files import CheckpointFile
+from mmseg_deeplab_ext.checkpoints.storage.format import HEADER_KEY, index_path, shard_path
+from mmseg_deeplab_ext.checkpoints.storage.messages import (
     BundleEntry,
     BundleHeader,
     parse_bundle_entry,
     parse_bundle_header,
 )
-from mmseg_deeplab_ext.checkpoints.slices import check_cover, place, shape_of, show, slice_key
-from mmseg_deeplab_ext.checkpoints.strings import decode_strings
-from mmseg_deeplab_ext.checkpoints.table import Table
-from mmseg_deeplab_ext.checkpoints.wire import text
+from mmseg_deeplab_ext.checkpoints.storage.slices import (
+    check_cover,
+    place,
+    shape_of,
+    show,
+    slice_key,
+)
+from mmseg_deeplab_ext.checkpoints.storage.strings import decode_strings
+from mmseg_deeplab_ext.checkpoints.storage.table import Table
+from mmseg_deeplab_ext.checkpoints.storage.wire import text
 
 # Keys of parts of partitioned variables start with this, names of variables never do.
 _PART_PREFIX = b"\x00"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
-from mmseg_deeplab_ext.checkpoints.format import (
+from mmseg_deeplab_ext.checkpoints.storage.format import (
     DT_BFLOAT16,
     DT_STRING,
     NUMPY_DTYPES,

@@ -12,6 +12,7 @@ from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
+_LONGEST_VARINT = 10  # bytes of 7 bits, for 64
 _KINDS = {VARINT: "varint", FIXED64: "64-bit", LENGTH: "bytes", FIXED32: "32-bit"}
 
 # What numbers and fields are read from: indexing gives ints, slicing gives the same kind.
@@ -34,22 +35,22 @@ def read_varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
     """
     if position < end and data[position] < 0x80:  # almost all
         return data[position], position + 1
-    start, result = position, 0
-    for shift in range(0, 70, 7):
-        if position >= end:
-            raise CheckpointFormatError(f"byte {start} of the record: a number is cut off at {end}")
+    start, result, shift = position, 0, 0
+    for position in range(start, min(end, start + _LONGEST_VARINT)):
         byte = data[position]
-        position += 1
         result |= (byte & 0x7F) << shift
+        shift += 7
         if byte < 0x80:
-            break
-    else:
-        raise CheckpointFormatError(f"byte {start} of the record: a number is longer than 10 bytes")
-    if result >> 64:
-        raise CheckpointFormatError(
-            f"byte {start} of the record: the number {result} is larger than 64 bits"
-        )
-    return result, position
+            if result >> 64:
+                raise CheckpointFormatError(
+                    f"byte {start} of the record: the number {result} is larger than 64 bits"
+                )
+            return result, position + 1
+    if end - start < _LONGEST_VARINT:
+        raise CheckpointFormatError(f"byte {start} of the record: a number is cut off at {end}")
+    raise CheckpointFormatError(
+        f"byte {start} of the record: a number is longer than {_LONGEST_VARINT} bytes"
+    )
 
 
 def read_fields(

@@ -7,7 +7,7 @@ from typing import Any
 from crc32c import crc32c
 
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointChecksumError
-from mmseg_deeplab_ext.checkpoints.format import masked
+from mmseg_deeplab_ext.checkpoints.storage.format import masked
 
 
 def check_crc(crc: int, stored: int, what: str) -> None:

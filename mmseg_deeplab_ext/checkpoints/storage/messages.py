@@ -9,11 +9,18 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from mmseg_deeplab_ext.checkpoints.dtypes import count_elements
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
-from mmseg_deeplab_ext.checkpoints.format import BIG_ENDIAN, BUNDLE_VERSION, LITTLE_ENDIAN
-from mmseg_deeplab_ext.checkpoints.slices import Extent, parse_slice
-from mmseg_deeplab_ext.checkpoints.wire import FIXED32, LENGTH, VARINT, Buffer, read_fields, text
+from mmseg_deeplab_ext.checkpoints.storage.dtypes import count_elements
+from mmseg_deeplab_ext.checkpoints.storage.format import BIG_ENDIAN, BUNDLE_VERSION, LITTLE_ENDIAN
+from mmseg_deeplab_ext.checkpoints.storage.slices import Extent, parse_slice
+from mmseg_deeplab_ext.checkpoints.storage.wire import (
+    FIXED32,
+    LENGTH,
+    VARINT,
+    Buffer,
+    read_fields,
+    text,
+)
 
 
 class BundleHeader(NamedTuple):

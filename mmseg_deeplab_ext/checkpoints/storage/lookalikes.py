@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mmseg_deeplab_ext.checkpoints.format import TABLE_MAGIC
+from mmseg_deeplab_ext.checkpoints.storage.format import TABLE_MAGIC
 
 _GIVE_PREFIX = "give what is before the suffix"
 

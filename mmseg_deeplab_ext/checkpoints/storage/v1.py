@@ -11,19 +11,19 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.context import located
-from mmseg_deeplab_ext.checkpoints.dtypes import (
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
+from mmseg_deeplab_ext.checkpoints.storage.context import located
+from mmseg_deeplab_ext.checkpoints.storage.dtypes import (
     ElementType,
     as_returned,
     count_elements,
     element_type,
 )
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
-from mmseg_deeplab_ext.checkpoints.files import CheckpointFile
-from mmseg_deeplab_ext.checkpoints.format import HEADER_KEY
-from mmseg_deeplab_ext.checkpoints.messages import SliceMeta, parse_slice_metas
-from mmseg_deeplab_ext.checkpoints.packed import decode_values
-from mmseg_deeplab_ext.checkpoints.slices import (
+from mmseg_deeplab_ext.checkpoints.storage.files import CheckpointFile
+from mmseg_deeplab_ext.checkpoints.storage.format import HEADER_KEY
+from mmseg_deeplab_ext.checkpoints.storage.messages import SliceMeta, parse_slice_metas
+from mmseg_deeplab_ext.checkpoints.storage.packed import decode_values
+from mmseg_deeplab_ext.checkpoints.storage.slices import (
     Extent,
     check_cover,
     parse_slice,
@@ -32,8 +32,8 @@ from mmseg_deeplab_ext.checkpoints.slices import (
     show,
     slice_key,
 )
-from mmseg_deeplab_ext.checkpoints.table import Table
-from mmseg_deeplab_ext.checkpoints.wire import LENGTH, Buffer, read_fields, text
+from mmseg_deeplab_ext.checkpoints.storage.table import Table
+from mmseg_deeplab_ext.checkpoints.storage.wire import LENGTH, Buffer, read_fields, text
 
 _SAVED_SLICE = {1: LENGTH, 2: LENGTH, 3: LENGTH}  # name, slice, values
 

@@ -1,0 +1,6 @@
+"""TensorFlow's checkpoint files: where they are, what their bytes mean. NumPy and crc32c only.
+
+From the outside in: ``locate`` (with ``archive``, ``state_file``, ``lookalikes``) finds the files;
+``bundle`` (V2) and ``v1`` give tensors; both read ``table`` (with ``block``, ``snappy``,
+``checksum``), whose values are the protocol buffers of ``messages`` and ``wire``.
+"""

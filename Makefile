@@ -51,7 +51,7 @@ test-reader:
 	        $$venv/bin/python -m pip install -q numpy crc32c hypothesis pytest && \
 	        touch $$venv/.ready || exit 1; \
 	    fi; \
-	    $$venv/bin/python -m pytest -q tests/test_checkpoints/test_reader*.py || exit 1; \
+	    $$venv/bin/python -m pytest -q -m 'not slow' tests/test_checkpoints/test_reader*.py || exit 1; \
 	done
 
 TENSORFLOW := .venv-tensorflow

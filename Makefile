@@ -43,8 +43,8 @@ test: env
 
 READER_PYTHONS ?= python3.8 python3.9 python3.10 python3.11 python3.12 python3.13
 test-reader:
-	@for python in $(READER_PYTHONS); do \
-	    if ! $$python --version >/dev/null 2>&1; then echo "-- there is no $$python"; continue; fi; \
+	@tested=; absent=; for python in $(READER_PYTHONS); do \
+	    if ! $$python --version >/dev/null 2>&1; then absent="$$absent $$python"; continue; fi; \
 	    echo "-- $$python"; venv=.venv-reader-$$python; \
 	    if [ ! -e $$venv/.ready ]; then \
 	        $$python -m venv --clear $$venv && \
@@ -52,7 +52,9 @@ test-reader:
 	        touch $$venv/.ready || exit 1; \
 	    fi; \
 	    $$venv/bin/python -m pytest -q -m 'not slow' tests/test_checkpoints/test_reader*.py || exit 1; \
-	done
+	    tested="$$tested $$python"; \
+	done; \
+	echo "tested:$${tested:- none}; absent:$${absent:- none}"; test -n "$$tested"
 
 TENSORFLOW := .venv-tensorflow
 $(TENSORFLOW)/.ready:

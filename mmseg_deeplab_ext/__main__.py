@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,7 +72,7 @@ def zoo(name: str | None, *, folder: Path | None) -> int:
         return 0
     try:
         print(fetch(name, folder=folder, recheck=True))
-    except (DeepLabExtError, OSError) as error:
+    except DeepLabExtError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -90,8 +91,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--folder", type=Path, help="where to put it (default: PyTorch's cache of checkpoints)"
     )
     args = parser.parse_args(argv)
+    if args.command == "zoo" and args.folder and not args.name:
+        zoo_parser.error("--folder needs the NAME of a checkpoint to download")
     return check() if args.command == "check" else zoo(args.name, folder=args.folder)
 
 
+def _run() -> int:
+    """Run the command line in a pipe, whose reader (`head`, a pager) may have seen enough."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer has to go somewhere when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_run())

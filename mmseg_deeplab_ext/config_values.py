@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -29,3 +29,11 @@ def whole_numbers(name: str, value: Any, *, minimum: int, count: int | None = No
         wanted = f"{count} whole numbers" if count else "a list of whole numbers"
         raise ConfigError(f"{name}={value!r} must be {wanted} of at least {minimum}")
     return tuple(value)
+
+
+def check_choice(name: str, value: int, allowed: Sequence[int]) -> None:
+    """Raise a ConfigError unless the value is one of the allowed whole numbers."""
+    if not is_whole(value, minimum=min(allowed)) or value not in allowed:
+        raise ConfigError(
+            f"{name}={value!r} is not supported: use one of {', '.join(map(str, allowed))}"
+        )

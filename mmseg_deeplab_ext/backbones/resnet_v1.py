@@ -8,9 +8,10 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.arch import PLAIN_STEM_WIDTH, RESNET_V1
-from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone, check_choice
-from mmseg_deeplab_ext.checkpoints.loader import take_tensorflow_weights
+from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone
+from mmseg_deeplab_ext.checkpoints.fit import take_tensorflow_weights
 from mmseg_deeplab_ext.checkpoints.networks import Backbone
+from mmseg_deeplab_ext.config_values import check_choice
 from mmseg_deeplab_ext.layers import (
     FUSED_BATCH_NORM_EPS,
     max_pool_3x3_stride_2_same,

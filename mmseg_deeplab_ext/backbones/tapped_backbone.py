@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
-from mmseg_deeplab_ext.config_values import is_whole, whole_numbers
+from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 
 _NUM_OUTPUTS = 4
@@ -102,14 +102,6 @@ class TappedBackbone(BaseModule):
             module = getattr(self, name)
             module.eval()
             module.requires_grad_(False)
-
-
-def check_choice(name: str, value: int, allowed: Sequence[int]) -> None:
-    """Raise a ConfigError unless the value is one of the allowed whole numbers."""
-    if not is_whole(value, minimum=min(allowed)) or value not in allowed:
-        raise ConfigError(
-            f"{name}={value!r} is not supported: use one of {', '.join(map(str, allowed))}"
-        )
 
 
 def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:

@@ -15,11 +15,14 @@ from mmseg_deeplab_ext.checkpoints.dataset_meta import (
 )
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.checkpoints.networks import Network
+from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.datasets.config_walk import pipeline_steps
+from mmseg_deeplab_ext.errors import ConfigError
 
 _BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
 _PIPELINES = ("train_pipeline", "test_pipeline", "tta_pipeline")
 _DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+_OUTPUT_STRIDES = (4, 8, 16, 32)  # of all backbones; MobileNetV2 itself refuses 4
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,14 @@ class _Recipe:
     mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     multi_grid: tuple[int, ...] | None = None
+    takes_multi_grid: bool = True
     weight_decay: float = 1e-4
 
 
 _RECIPES = {
     "ResNetV1Beta": _Recipe(multi_grid=(1, 2, 4)),
     "ResNetV1": _Recipe(mean=(123.15, 115.90, 103.06), std=(1.0, 1.0, 1.0)),
-    "MobileNetV2": _Recipe(weight_decay=4e-5),
+    "MobileNetV2": _Recipe(takes_multi_grid=False, weight_decay=4e-5),
 }
 
 
@@ -50,7 +54,7 @@ def network_config(
     """Build a whole config: model, data, schedule and runtime, with the official preprocessing.
 
     Variables tell neither output stride nor rates nor multi-grid nor crop: where they are not
-    given, the model zoo's values are taken.
+    given, the model zoo's values are taken. Training crops are the data set's.
 
     Args:
         network: a network with a head and logits.
@@ -58,10 +62,12 @@ def network_config(
         dilations: of the ASPP branches, 1 first; by default 1 and multiples of 96 / output_stride.
         multi_grid: of a ResNet's last block; by default 1, 2, 4 for the ``_beta`` ones (1, 2 for
             depth 18), else none.
-        crop_size: height and width that images are padded to; by default the data set's.
+        crop_size: height and width that whole images are padded to in the evaluation
+            (TensorFlow's ``eval_crop_size``); by default the data set's.
 
     Raises:
         CheckpointMismatchError: the network is no complete segmentor.
+        ConfigError: an argument is impossible for this network.
     """
     parts = network.configs()
     if network.head is None or network.head.num_classes is None:
@@ -70,14 +76,22 @@ def network_config(
             f"a config of your own, its backbone is {parts['backbone']}"
         )
     recipe = _RECIPES[network.backbone.family]
+    check_choice("output_stride", output_stride, _OUTPUT_STRIDES)
     parts["backbone"]["output_stride"] = output_stride
+    if multi_grid is not None and not recipe.takes_multi_grid:
+        raise ConfigError(
+            f"multi_grid={multi_grid!r} was given, but {network.backbone} has none: leave it out"
+        )
     if multi_grid is None and recipe.multi_grid is not None:
         multi_grid = recipe.multi_grid[: 2 if network.backbone.size == 18 else 3]
     if multi_grid is not None:
         parts["backbone"]["multi_grid"] = tuple(multi_grid)
-    parts["decode_head"]["dilations"] = tuple(dilations or network.head.dilations(output_stride))
+    parts["decode_head"]["dilations"] = tuple(
+        network.head.dilations(output_stride) if dilations is None else dilations
+    )
     data_set = DATA_SETS.get(network.head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
-    size = tuple(crop_size or data_set.crop_size)
+    eval_size = data_set.eval_crop_size if crop_size is None else crop_size
+    cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
     preprocessor = {
         "type": "SegDataPreProcessor",
         "mean": list(recipe.mean),
@@ -85,10 +99,9 @@ def network_config(
         "bgr_to_rgb": True,
         "pad_val": 0,
         "seg_pad_val": 255,
-        "size": size,
-        "test_cfg": {"size": size},
+        "size": tuple(cfg["crop_size"]),
+        "test_cfg": {"size": whole_numbers("crop_size", eval_size, minimum=1, count=2)},
     }
-    cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
     cfg["model"] = {
         "type": "EncoderDecoder",
         "data_preprocessor": preprocessor,
@@ -110,7 +123,9 @@ def config_text(cfg: Config, *, title: str, command: str) -> str:
         title: what it is, in one line.
         command: the command that runs it.
     """
-    return f'"""{title}\n\n{command}\n"""\n\n{cfg.pretty_text}'
+    # File names may hold what means something else in a docstring.
+    heading = f"{title}\n\n{command}\n".replace("\\", r"\\").replace('"', r"\"")
+    return f'"""{heading}"""\n\n{cfg.pretty_text}'
 
 
 def _bases(*names: str) -> dict[str, Any]:
@@ -126,17 +141,18 @@ def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) ->
     ADE20K with the official 151 channels is one such: MMSegmentation's data set of that name would
     shift the labels. Its label 0, "none of the classes", is ignored in training and in scores.
     """
+    cfg["dataset_type"] = "BaseSegDataset"
+    if not data_set.alias:
+        cfg["data_root"] = "data/my_dataset"
     for loader in _DATALOADERS:
-        dataset = cfg[loader]["dataset"]
-        dataset.update(
-            type="BaseSegDataset",
+        cfg[loader]["dataset"].update(
+            type=cfg["dataset_type"],
+            data_root=cfg["data_root"],
             metainfo=class_names_and_colours(num_classes),
             img_suffix=".jpg",
             seg_map_suffix=".png",
             reduce_zero_label=False,
         )
-        if not data_set.alias:
-            dataset.update(data_root="data/my_dataset")
     for steps in [cfg[key] for key in _PIPELINES] + [
         cfg[loader]["dataset"]["pipeline"] for loader in _DATALOADERS
     ]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from mmengine.config import Config
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole, write_atomically
 from mmseg_deeplab_ext.checkpoints.config_file import config_text, network_config
 from mmseg_deeplab_ext.checkpoints.convert import read_state_dict
 from mmseg_deeplab_ext.checkpoints.dataset_meta import checkpoint_meta
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointWriteError
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError, CheckpointWriteError
+from mmseg_deeplab_ext.checkpoints.networks import Network, network_of_model
 from mmseg_deeplab_ext.checkpoints.plan import Plan
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.tool_paths import tool_path
+
+_IN_WORDS = {"num_rates": "atrous branches (dilations are 1, and a rate for each of them)"}
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,12 @@ class Outputs:
     """The files to write.
 
     Attributes:
-        pth: the weights.
+        pth: the weights; None where nothing is to be written.
         config: the config, or None.
         overwrite: whether files that are there already may be replaced.
     """
 
-    pth: Path
+    pth: Path | None
     config: Path | None = None
     overwrite: bool = False
 
@@ -38,7 +43,7 @@ class Outputs:
         return ", ".join(map(str, self._paths()))
 
     def _paths(self) -> list[Path]:
-        return [self.pth] if self.config is None else [self.pth, self.config]
+        return [path for path in (self.pth, self.config) if path is not None]
 
     def check(self) -> None:
         """Demand that the files can be written, before any work is done.
@@ -59,6 +64,8 @@ class Outputs:
                 problems.append(f"{path}: the folder {folder} is not writable")
         if self.config is not None and self.config.suffix != ".py":
             problems.append(f"{self.config}: the config must be named *.py")
+        if len({path.resolve() for path in self._paths()}) < len(self._paths()):
+            problems.append(f"{self}: the weights and the config can't be the same file")
         if problems:
             raise CheckpointWriteError("\n".join(problems))
 
@@ -71,27 +78,25 @@ def convert(
     Args:
         checkpoint: an open checkpoint.
         plan: what :func:`plan_conversion` returned for it.
-        outputs: the files.
+        outputs: the files; without a ``.pth`` it is a dry run.
         dry_run: check all that can be checked, and write nothing.
         config: arguments of :func:`network_config`; they count if a config is written.
 
     Raises:
         CheckpointError: the checkpoint is damaged, is no complete segmentor although a config is
-            wanted, or a file can't be written.
+            wanted, the config's network would be another one, or a file can't be written.
         ConfigError: the network can't be built with these arguments.
     """
+    outputs.check()
     texts = {}
     if outputs.config is not None:
         cfg = network_config(plan.network, **config)
-        with torch.device("meta"):  # whether they can be built, at no cost
-            for part in plan.network.configs():
-                MODELS.build(cfg.model[part])
+        _check_network(cfg, plan.network)
         command = f"python {tool_path('test.py')} {outputs.config} {outputs.pth}"
         title = f"{plan.network}, from {os.path.basename(checkpoint.path)}."
         texts[outputs.config] = config_text(cfg, title=title, command=command)
-    if dry_run:
+    if dry_run or outputs.pth is None:
         return
-    outputs.check()
     state_dict = read_state_dict(checkpoint, plan)
     content = {"meta": checkpoint_meta(plan.network), "state_dict": state_dict}
     try:
@@ -103,12 +108,38 @@ def convert(
         raise CheckpointWriteError(f"{outputs} can't be written: {error}") from error
 
 
-def name_table(checkpoint: Checkpoint, plan: Plan) -> list[str]:
-    """One line per variable: its name and shape, and the tensor it becomes or why it is ignored."""
-    rows = [
-        (name, checkpoint.shape(name), f"-> {rule.torch_name} ({rule.layout})")
-        for rule, name in plan.sources
+def _check_network(cfg: Config, network: Network) -> None:
+    """Demand that a config can be built, and builds the network that the file holds."""
+    with torch.device("meta"):  # at no cost
+        parts = {part: MODELS.build(cfg.model[part]) for part in network.configs()}
+    found = asdict(replace(network, imagenet_classes=None))
+    built = asdict(network_of_model(SimpleNamespace(**parts)))
+    differences = [
+        f"{_IN_WORDS.get(key, key)}: {value} in the file, {built[part][key]} in the config"
+        for part in ("backbone", "head")
+        for key, value in found[part].items()
+        if built[part][key] != value
     ]
-    rows += [(name, checkpoint.shape(name), f"-- {why}") for name, why in plan.ignored.items()]
-    width = max(len(name) for name, _, _ in rows)
-    return [f"{name:<{width}}  {list(shape)!s:<22}  {target}" for name, shape, target in rows]
+    if differences:
+        raise CheckpointMismatchError(
+            f"the config would build another network than {network}. {'; '.join(differences)}"
+        )
+
+
+def name_table(checkpoint: Checkpoint, plan: Plan | None = None) -> list[str]:
+    """One line per variable: its name and shape, and the tensor it becomes or why it is ignored.
+
+    Args:
+        checkpoint: an open checkpoint.
+        plan: what becomes of the variables; without it the lines end with the shape.
+    """
+    if plan is None:
+        targets = dict.fromkeys(checkpoint, "")
+    else:
+        targets = {name: f"-> {rule.torch_name} ({rule.layout})" for rule, name in plan.sources}
+        targets.update({name: f"-- {why}" for name, why in plan.ignored.items()})
+    width = max(map(len, targets), default=0)
+    return [
+        f"{name:<{width}}  {list(checkpoint.shape(name))!s:<22}  {target}".rstrip()
+        for name, target in targets.items()
+    ]

@@ -12,8 +12,9 @@ from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointMismatchError,
     CheckpointUnsupportedError,
 )
-from mmseg_deeplab_ext.checkpoints.plan import Plan, listed, make_plan
+from mmseg_deeplab_ext.checkpoints.plan import Plan, make_plan
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint
+from mmseg_deeplab_ext.checkpoints.wording import listed
 
 # Output and input channels that are rearranged at a time: 288 KiB of 3x3 kernels, which a core's
 # cache holds. Half and twice as much are slower.
@@ -62,13 +63,30 @@ def read_state_dict(checkpoint: Checkpoint, plan: Plan) -> dict[str, Tensor]:
 
     Raises:
         CheckpointError: the file is damaged.
+        CheckpointMismatchError: a float64 value is beyond float32's range.
     """
     state_dict = {}
     for rule, name in plan.sources:
         # read() gives memory of our own, freed once rearranged; mapped pages would stay.
-        value = _contiguous_float32(rule.to_torch(checkpoint.read(name)))
+        value = checkpoint.read(name)
+        if value.dtype == np.float64:
+            value = _narrowed(value, name=f"{checkpoint.path}: {name}")
+        value = _contiguous_float32(rule.to_torch(value))
         state_dict[rule.torch_name] = torch.from_numpy(value)
     return state_dict
+
+
+def _narrowed(value: np.ndarray, *, name: str) -> np.ndarray:
+    """Turn float64 into float32, in which no finite value may become infinite."""
+    with np.errstate(over="ignore"):
+        narrow = value.astype(np.float32)
+    lost = np.isinf(narrow) & np.isfinite(value)
+    if lost.any():
+        raise CheckpointMismatchError(
+            f"{name} holds {value[lost].flat[0]}, which is beyond the range of float32 "
+            f"({np.finfo(np.float32).max}), and {np.count_nonzero(lost)} such values in all"
+        )
+    return narrow
 
 
 def _contiguous_float32(value: np.ndarray) -> np.ndarray:

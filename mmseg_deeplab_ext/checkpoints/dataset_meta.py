@@ -18,13 +18,14 @@ class TrainedOn:
     Attributes:
         alias: MMSegmentation's short name of it.
         base: its config in ``configs/_base_/datasets``.
-        crop_size: height and width that whole images are padded to in the official evaluation.
+        eval_crop_size: height and width that whole images are padded to in the official
+            evaluation; the training crops are in ``base``.
         background: whether channel 0 stands for pixels that are in none of the classes.
     """
 
     alias: str
     base: str
-    crop_size: tuple[int, int]
+    eval_crop_size: tuple[int, int]
     background: bool = False
 
 
@@ -44,13 +45,14 @@ def class_names_and_colours(num_classes: int) -> dict[str, list]:
 
     Args:
         num_classes: number of classes. Where it stands for none of the zoo's data sets, the names
-            are numbers and the colours Pascal VOC's 256.
+            are numbers and the colours Pascal VOC's 256, over and over.
     """
     data_set = DATA_SETS.get(num_classes)
     if data_set is None:
+        colours = voc_colormap().tolist()
         return {
             "classes": [f"class {number}" for number in range(num_classes)],
-            "palette": voc_colormap()[:num_classes].tolist(),
+            "palette": [colours[number % len(colours)] for number in range(num_classes)],
         }
     return {
         "classes": ["other"] * data_set.background + list(get_classes(data_set.alias)),

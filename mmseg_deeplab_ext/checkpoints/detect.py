@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Mapping
 
@@ -11,8 +12,10 @@ from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointUnsupportedError,
 )
 from mmseg_deeplab_ext.checkpoints.maps.deeplab_head import LOGITS_SCOPE
+from mmseg_deeplab_ext.checkpoints.maps.mobilenet_v2 import mobilenet_v2_rules
 from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.variables import AVERAGE, weight_names
+from mmseg_deeplab_ext.checkpoints.wording import listed
 
 Shapes = Mapping[str, "tuple[int, ...]"]
 
@@ -41,9 +44,17 @@ def detect_network(shapes: Shapes) -> Network:
 
     Raises:
         CheckpointUnsupportedError: a network that this version does not build.
-        CheckpointMismatchError: no network of TensorFlow's DeepLab, or a part of one.
+        CheckpointMismatchError: no network of TensorFlow's DeepLab, a part of one, or one with a
+            kernel of no values (as for zero classes).
     """
     weights = {name: _shape(shapes, name) for name in weight_names(shapes)}
+    empty = [
+        f"{name} {list(shape)}"
+        for name, shape in weights.items()
+        if name.endswith("weights") and 0 in shape
+    ]
+    if empty:
+        raise CheckpointMismatchError(f"the file holds kernels without values: {listed(empty)}")
     backbone = _backbone(weights)
     if "meta_architecture" in {name.partition("/")[0] for name in weights}:
         raise CheckpointUnsupportedError(
@@ -71,7 +82,7 @@ def _backbone(weights: Shapes) -> Backbone:
                 return Backbone(family, depth)
     last = weights.get("MobilenetV2/expanded_conv_16/project/weights")
     if last is not None and len(last) == 4:
-        return Backbone("MobileNetV2", round(last[-1] / MOBILENET_V2_LAST_WIDTH, 4))
+        return Backbone("MobileNetV2", _depth_multiplier(weights, last[-1]))
     scopes = sorted({name.partition("/")[0] for name in weights})
     for pattern, title in _NOT_YET.items():
         for scope in scopes:
@@ -83,6 +94,29 @@ def _backbone(weights: Shapes) -> Backbone:
         "the file holds no network of TensorFlow's DeepLab: its variables are in the scopes "
         f"{', '.join(scopes[:12]) or '(none)'}; known are resnet_v1_18, _50, _101 and MobilenetV2"
     )
+
+
+def _depth_multiplier(weights: Shapes, last_width: int) -> float:
+    """The multiplier with the fewest decimals that gives the widths of the file.
+
+    Widths are rounded, so their ratio to those of multiplier 1 is only near the multiplier. At
+    most one of two decimals explains the last width (half a channel in 320).
+    """
+    low, high = ((last_width + half) / MOBILENET_V2_LAST_WIDTH for half in (-0.5, 0.5))
+    candidates = [
+        number / one
+        for one in (100, 1000, 10000)
+        for number in range(math.ceil(low * one), math.ceil(high * one))
+    ]
+
+    def differences(multiplier: float) -> int:
+        rules = mobilenet_v2_rules(multiplier, prefix="")
+        return sum(weights.get(rule.tf_name, rule.shape) != rule.shape for rule in rules)
+
+    for multiplier in candidates:
+        if not differences(multiplier):
+            return multiplier
+    return min(candidates, key=differences)  # what doesn't fit will be named
 
 
 def _head(weights: Shapes) -> Head | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
@@ -21,7 +22,7 @@ from mmseg_deeplab_ext.checkpoints.errors import (
 )
 from mmseg_deeplab_ext.checkpoints.name_map import Rule
 from mmseg_deeplab_ext.checkpoints.networks import rules_of_model
-from mmseg_deeplab_ext.checkpoints.plan import listed
+from mmseg_deeplab_ext.checkpoints.wording import listed
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -137,6 +138,9 @@ def load_pth(checkpoint: str) -> dict[str, Any]:
 def state_dict_of(content: Mapping[str, Any], *, source: str) -> Mapping[str, torch.Tensor]:
     """Return the tensors of a loaded ``.pth``: its ``state_dict``, or all of it.
 
+    ``module.`` in front of a name, from PyTorch's wrappers for distributed training, is cut off,
+    as MMEngine does.
+
     Args:
         content: What `load_pth` returned.
         source: Its name for messages.
@@ -155,7 +159,7 @@ def state_dict_of(content: Mapping[str, Any], *, source: str) -> Mapping[str, to
             f"{source}: expected tensors only, or a 'state_dict' of them; no tensors are: "
             + listed(others)
         )
-    return state
+    return {re.sub(r"^module\.", "", str(name)): value for name, value in state.items()}
 
 
 def _names_below(modules: Sequence[str], names: Iterable[str]) -> set[str]:

@@ -177,10 +177,9 @@ class Head:
         return (1, *(6 * 16 // output_stride * i for i in range(1, self.num_rates + 1)))
 
     def config(self) -> dict[str, Any]:
-        """The keys of the head's config that its weights decide (the rates: only how many)."""
+        """The keys of the head's config that its weights decide, but ``dilations``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         del values["num_rates"]
-        values["dilations"] = self.dilations()
         for key in ("c1_in_channels", "c1_channels"):
             values[key] = _single(values[key])
         if not self.c1_in_channels:
@@ -223,7 +222,7 @@ class Network:
         """
         configs = {"backbone": self.backbone.config()}
         if self.head is not None:
-            configs["decode_head"] = self.head.config()
+            configs["decode_head"] = {**self.head.config(), "dilations": self.head.dilations()}
             if self.head.c1_in_channels:
                 configs["decode_head"]["c1_in_index"] = _single(self._tap_indices())
         return configs

@@ -17,10 +17,10 @@ from mmseg_deeplab_ext.checkpoints.variables import (
     SUFFIXES,
     owner,
 )
+from mmseg_deeplab_ext.checkpoints.wording import listed
 
 EMA_CHOICES = ("auto", "always", "never")
 _STATISTICS = ("/moving_mean", "/moving_variance")
-_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def make_plan(
 
     Raises:
         CheckpointMismatchError: naming all variables that are missing, have another shape or
-            belong to nothing, and all names in ``ignore`` that the file has not.
+            belong to nothing, and all names in ``ignore`` that the file has not or that are needed.
         CheckpointUnsupportedError: the network is one that this version does not build.
     """
     if ema not in EMA_CHOICES:
@@ -94,6 +94,7 @@ def make_plan(
         ],
         "in the file, but not part of this network": [n for n, why in reasons.items() if not why],
         "to be ignored, but not in the file": sorted(set(ignore) - set(shapes)),
+        "to be ignored, but needed": sorted(set(ignore) & set(shapes) - unused),
     }
     lines = problem_lines(problems)
     if lines:
@@ -140,9 +141,3 @@ def _reason(name: str, network: Network, expected: set[str], *, averages: bool) 
 def problem_lines(problems: dict[str, list[str]]) -> list[str]:
     """A line for every kind of problem that there is: how many, what, and the names."""
     return [f"  {len(names)} {what}: {listed(names)}" for what, names in problems.items() if names]
-
-
-def listed(items: Sequence[str]) -> str:
-    """The items, or the first 10 of them and how many more there are."""
-    more = f", and {len(items) - _LISTED} more" * (len(items) > _LISTED)
-    return ", ".join(items[:_LISTED]) + more

@@ -28,9 +28,10 @@ from mmseg_deeplab_ext.checkpoints.storage.format import (
 )
 from mmseg_deeplab_ext.checkpoints.storage.table_writer import build_table, varint
 from mmseg_deeplab_ext.checkpoints.storage.wire import FIXED32, LENGTH, VARINT
+from mmseg_deeplab_ext.checkpoints.wording import listed
 
 _DTYPE_NUMBERS = {dtype: number for number, dtype in NUMPY_DTYPES.items()}
-_LISTED = 20  # problems in a message
+_NEW_LINE = "\n  "
 _UINT32_MAX = 0xFFFFFFFF
 
 
@@ -51,7 +52,7 @@ def write_checkpoint(
 
     Args:
         prefix: What the names of the files start with, as in ``folder/model.ckpt``. The folder
-            must exist.
+            must exist. ``~`` is the home folder.
         tensors: Variables by TensorFlow's names. Float16/32/64, complex, all integers, bool,
             and strings as object arrays of bytes; of any shape and byte order. Each is asked for
             twice, for the checks and for the writing; at most one is copied at a time.
@@ -61,7 +62,7 @@ def write_checkpoint(
         CheckpointWriteError: A name or a dtype can't be written (all are looked at before any
             file is touched), the checkpoint exists, or the file system refuses.
     """
-    prefix = os.fspath(prefix)
+    prefix = os.path.expanduser(os.fspath(prefix))
     index, data = Path(index_path(prefix)), Path(shard_path(prefix, 0, 1))
     _check_tensors(tensors, prefix=prefix)
     _check_place(prefix, [index, data], overwrite=overwrite)
@@ -92,8 +93,7 @@ def _check_tensors(tensors: Mapping[str, np.ndarray], *, prefix: str) -> None:
         head = (
             f"{prefix}: nothing was written, because of {len(problems)} of {len(tensors)} tensors:"
         )
-        more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
-        raise CheckpointWriteError("\n  ".join([head, *problems[:_LISTED], *more]))
+        raise CheckpointWriteError(f"{head}\n  {listed(problems, _NEW_LINE)}")
 
 
 def _problem_of_name(name: object) -> str | None:
@@ -136,7 +136,8 @@ def _check_place(prefix: str, files: list[Path], *, overwrite: bool) -> None:
     existing = [file for file in files if file.exists()]
     if existing and not overwrite:
         raise CheckpointWriteError(
-            f"{existing[0]} exists already; choose another name, or ask for it to be overwritten"
+            f"{existing[0]} exists already; choose another name, or overwrite it (--force of the "
+            "tool, overwrite=True in Python)"
         )
 
 

@@ -40,7 +40,8 @@ def fetch(name: str, *, folder: Path | None = None, recheck: bool = False) -> Pa
         The path of the archive; `open_checkpoint` takes it.
 
     Raises:
-        CheckpointNotFoundError: There is no such entry, or the download failed.
+        CheckpointNotFoundError: There is no such entry, the download failed, or the folder can't
+            be used.
         CheckpointUnsupportedError: This version can't load it.
         CheckpointFormatError: What arrived, or with ``recheck`` what is in the cache, is damaged.
         EnvironmentNotReadyError: No folder was given and PyTorch is not installed.
@@ -53,9 +54,15 @@ def fetch(name: str, *, folder: Path | None = None, recheck: bool = False) -> Pa
         )
     folder = _default_folder() if folder is None else Path(folder)
     path = folder / entry.archive
-    if path.exists() and not recheck:
-        return path
-    return download.fetch(_remote_file(entry), folder)
+    try:
+        if path.exists() and not recheck:
+            return path
+        return download.fetch(_remote_file(entry), folder)
+    except OSError as error:
+        raise CheckpointNotFoundError(
+            f"the cache folder {folder} can't be used ({error}). Name another one with the "
+            "environment variable TORCH_HOME, or after --folder of the command."
+        ) from error
 
 
 def open_entry(name: str, *, folder: Path | None = None) -> Checkpoint:

@@ -11,7 +11,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from torch import Tensor
 
-from mmseg_deeplab_ext.checkpoints.loader import take_tensorflow_weights
+from mmseg_deeplab_ext.checkpoints.fit import take_tensorflow_weights
 from mmseg_deeplab_ext.checkpoints.networks import Head
 from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, conv3x3_module, image_pooling_args

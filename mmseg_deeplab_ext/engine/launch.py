@@ -9,7 +9,11 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_deeplab_ext.checkpoints.loader import is_address
+from mmseg_deeplab_ext.checkpoints.loader import (
+    FILE_SCHEME,
+    is_address,
+    looks_like_tensorflow,
+)
 from mmseg_deeplab_ext.checkpoints.networks import network_of_model
 from mmseg_deeplab_ext.datasets.checked_loading import use_checked_loading
 from mmseg_deeplab_ext.datasets.config_walk import SPLITS, heads_of, leaf_datasets
@@ -23,7 +27,7 @@ from mmseg_deeplab_ext.engine.distributed import (
 )
 from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
 from mmseg_deeplab_ext.engine.options import check_options
-from mmseg_deeplab_ext.engine.resume import resume_seed
+from mmseg_deeplab_ext.engine.resume import resume_seed, start_or_resume
 from mmseg_deeplab_ext.errors import ConfigError
 
 
@@ -86,6 +90,7 @@ def training_runner(
     if resume:
         cfg.resume = True
     notes = enable_amp(cfg) if amp else []
+    notes += start_or_resume(cfg)
     notes += resume_seed(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
     runner = _build_runner(_runner_class(cfg), cfg, notes)
@@ -113,8 +118,7 @@ def evaluation_runner(
         ConfigError: The checkpoint does not exist, or the config lacks what an argument needs.
         DatasetError: A file of the test split is missing.
     """
-    if "://" not in checkpoint and not os.path.isfile(checkpoint):
-        raise ConfigError(f"The checkpoint {checkpoint} does not exist.")
+    _check_checkpoint(checkpoint)
     if tta:
         _use_tta(cfg)
     _check_data(cfg, splits=("test",))
@@ -127,6 +131,22 @@ def evaluation_runner(
     # runner.iter, and the Runner would build the training, data and all, to answer that.
     runner._train_loop = runner._train_dataloader = None
     return runner
+
+
+def _check_checkpoint(checkpoint: str) -> None:
+    """Refuse what can't be evaluated, before anything is built."""
+    if is_address(checkpoint):
+        if "drop_logits=true" in checkpoint:
+            raise ConfigError(
+                f"{checkpoint}: without the last layer there is nothing to evaluate; drop_logits "
+                "is for training another number of classes."
+            )
+    elif looks_like_tensorflow(checkpoint):
+        raise ConfigError(
+            f"{checkpoint} is a TensorFlow checkpoint; write {FILE_SCHEME}{checkpoint}"
+        )
+    elif "://" not in checkpoint and not os.path.isfile(checkpoint):
+        raise ConfigError(f"The checkpoint {checkpoint} does not exist.")
 
 
 def draw_predictions(
@@ -191,12 +211,13 @@ def _build_runner(kind: type[Runner], cfg: Config, notes: list[str]) -> Runner:
 
 
 def _check_takes_tensorflow_weights(runner: Runner, cfg: Config) -> None:
-    """Demand networks of ours where ``load_from`` names TensorFlow's weights.
+    """Demand networks of ours where TensorFlow's weights are for a whole segmentor.
 
     Ours check for themselves what they are given; MMEngine would pass over weights that a
     network of somebody else's has no names for.
     """
-    if is_address(str(cfg.get("load_from"))):
+    named = [cfg.get("load_from"), (cfg.model.get("init_cfg") or {}).get("checkpoint")]
+    if any(is_address(str(checkpoint)) for checkpoint in named):
         model = runner.model
         while not hasattr(model, "backbone") and hasattr(model, "module"):
             model = model.module  # a wrapper: distributed, test-time augmentation

@@ -7,7 +7,29 @@ import os
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 
+from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.errors import ConfigError
+
+
+def start_or_resume(cfg: Config) -> list[str]:
+    """Make ``--resume`` go with a ``load_from`` that is a TensorFlow checkpoint, in place.
+
+    MMEngine would resume from ``load_from``, but that one holds no state of a training: it is where
+    the first start of the run takes its weights from.
+
+    Args:
+        cfg: Config with ``work_dir`` and ``resume`` set.
+
+    Returns:
+        Sentences for the log.
+    """
+    if not cfg.get("resume") or not is_address(str(cfg.get("load_from"))):
+        return []
+    if find_latest_checkpoint(cfg.work_dir) is None:
+        cfg.resume = False
+        return [f"--resume: {cfg.work_dir} has no checkpoint: starting from {cfg.load_from}."]
+    cfg.load_from = None
+    return []
 
 
 def resume_seed(cfg: Config) -> list[str]:

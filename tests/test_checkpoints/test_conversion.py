@@ -1,5 +1,7 @@
 """A checkpoint becomes a .pth and a config that work at once in MMSegmentation."""
 
+import ast
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.config_file import network_config
+from mmseg_deeplab_ext.checkpoints.config_file import config_text, network_config
 from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert, name_table
 from mmseg_deeplab_ext.checkpoints.convert import plan_conversion
+from mmseg_deeplab_ext.checkpoints.dataset_meta import class_names_and_colours
 from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointMismatchError,
     CheckpointWriteError,
@@ -103,7 +106,9 @@ def test_what_variables_do_not_tell_takes_the_zoos_values():
     assert network_config(R18_BETA, output_stride=8).model.decode_head.dilations == (1, 12, 24, 36)
     r50 = Network(Backbone("ResNetV1Beta", 50), head(2048, num_classes=19))
     assert network_config(r50).model.backbone.multi_grid == (1, 2, 4)
-    assert network_config(r50).model.data_preprocessor.size == (1025, 2049)
+    preprocessor = network_config(r50).model.data_preprocessor
+    assert preprocessor.test_cfg["size"] == (1025, 2049)
+    assert preprocessor.size == (769, 769), "training crops are not padded to whole images"
 
 
 def test_the_plain_resnet_subtracts_its_mean_and_has_no_multi_grid():
@@ -121,6 +126,39 @@ def test_flags_override_the_zoos_values():
     assert cfg.model.backbone.multi_grid == (1, 1)
     assert cfg.model.decode_head.dilations == (1, 3, 6, 9)
     assert cfg.model.data_preprocessor.test_cfg["size"] == (257, 321)
+    assert cfg.model.data_preprocessor.size == (513, 513)
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "message"),
+    [
+        (R18_BETA, {"output_stride": 0}, r"output_stride=0 .*4, 8, 16, 32"),
+        (R18_BETA, {"output_stride": 12}, r"output_stride=12 .*4, 8, 16, 32"),
+        (R18_BETA, {"crop_size": (0, 513)}, r"crop_size=\(0, 513\) must be 2 whole numbers"),
+        (R18_BETA, {"crop_size": (513,)}, r"crop_size=\(513,\) must be 2 whole numbers"),
+        (MNV2_VOC, {"multi_grid": (1, 2, 4)}, "multi_grid.*MobileNetV2 .*has none"),
+    ],
+)
+def test_arguments_that_make_no_config_are_refused(network, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        network_config(network, **arguments)
+
+
+@pytest.mark.parametrize("dilations", [(1, 6), (1, 6, 12, 18)])
+def test_a_config_that_is_not_the_files_network_is_refused(source, tmp_path, dilations):
+    outputs = Outputs(tmp_path / "out.pth", tmp_path / "out.py")
+    message = f"atrous branches .*: 0 in the file, {len(dilations) - 1} in the config"
+    with pytest.raises(CheckpointMismatchError, match=message):
+        run(source, outputs, dry_run=True, dilations=dilations)
+    with pytest.raises(CheckpointMismatchError, match=message):
+        run(source, outputs, dilations=dilations)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ['a"""b', 'a""""b', "C:\\new\\u12", '"', "plain"])
+def test_a_config_may_come_from_a_file_of_any_name(name):
+    text = config_text(Config({"x": 1}), title=f"{name}.", command=f"python {name}")
+    assert ast.get_docstring(ast.parse(text), clean=False) == f"{name}.\n\npython {name}\n"
 
 
 def test_ade20ks_151_channels_keep_their_labels_and_ignore_label_0(tmp_path):
@@ -129,7 +167,8 @@ def test_ade20ks_151_channels_keep_their_labels_and_ignore_label_0(tmp_path):
     run(tmp_path / "ade", outputs)
     cfg = Config.fromfile(outputs.config)
     dataset = cfg.test_dataloader.dataset
-    assert dataset.type == "BaseSegDataset"
+    assert dataset.type == cfg.dataset_type == "BaseSegDataset"
+    assert dataset.data_root == cfg.data_root == "data/ade/ADEChallengeData2016"
     assert dataset.reduce_zero_label is False
     assert "reduce_zero_label" not in str(dataset.pipeline)
     assert dataset.metainfo.classes[:3] == ["other", "wall", "building"]
@@ -142,8 +181,18 @@ def test_ade20ks_151_channels_keep_their_labels_and_ignore_label_0(tmp_path):
 
 def test_a_number_of_classes_that_no_data_set_has_gets_numbered_classes():
     cfg = network_config(Network(Backbone("MobileNetV2", 0.5), head(160, num_classes=7)))
-    assert cfg.test_dataloader.dataset.metainfo.classes[6] == "class 6"
-    assert len(cfg.test_dataloader.dataset.metainfo.palette) == 7
+    dataset = cfg.test_dataloader.dataset
+    assert dataset.metainfo.classes[6] == "class 6"
+    assert len(dataset.metainfo.palette) == 7
+    assert dataset.type == cfg.dataset_type == "BaseSegDataset"
+    assert dataset.data_root == cfg.data_root == "data/my_dataset"
+    assert "VOC2012" not in cfg.pretty_text
+
+
+def test_more_classes_than_colours_use_the_colours_again():
+    meta = class_names_and_colours(300)
+    assert len(meta["classes"]) == len(meta["palette"]) == 300
+    assert meta["palette"][256:] == meta["palette"][:44]
 
 
 def test_dropped_logits_leave_no_last_layer_and_no_classes(source, tmp_path):
@@ -162,6 +211,12 @@ def test_an_imagenet_classifier_becomes_backbone_weights_but_no_config(tmp_path)
     run(tmp_path / "imagenet", Outputs(tmp_path / "out.pth"))
     names = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
     assert {name.partition(".")[0] for name in names} == {"backbone"}
+
+
+def test_a_dry_run_names_the_files_in_the_way(source, tmp_path):
+    (tmp_path / "out.pth").write_text("mine")
+    with pytest.raises(CheckpointWriteError, match=r"out\.pth exists"):
+        run(source, Outputs(tmp_path / "out.pth"), dry_run=True)
 
 
 def test_a_dry_run_writes_nothing_and_finds_what_a_config_can_not_build(source, tmp_path):
@@ -190,6 +245,7 @@ def test_outputs_in_the_way_are_all_named_and_left_as_they_are(source, tmp_path)
         ("no/such/out.pth", None, "does not exist"),
         ("folder", None, "is a folder"),
         ("out.pth", "config.yaml", r"must be named \*\.py"),
+        ("out.py", "folder/../out.py", "the weights and the config can't be the same file"),
     ],
 )
 def test_outputs_that_can_not_be_written_are_refused_first(source, tmp_path, pth, config, message):
@@ -222,3 +278,23 @@ def test_the_name_table_has_a_line_for_every_variable(source):
     assert row.split()[1:] == "[1, 1, 256, 21] -> decode_head.conv_seg.weight (conv)".split()
     slot = next(line for line in lines if line.startswith("logits/semantic/weights/Momentum"))
     assert slot.endswith("-- optimizer slot")
+
+
+@pytest.mark.parametrize("number", [1e39, -1e300])
+def test_a_float64_value_beyond_float32_is_named(tmp_path, number):
+    biases = variables(MNV2_VOC)["logits/semantic/biases"].astype(np.float64)
+    biases[3] = number
+    write_network(tmp_path / "model.ckpt", MNV2_VOC, **{"logits/semantic/biases": biases})
+    with pytest.raises(CheckpointMismatchError, match=r"logits/semantic/biases .*float32"):
+        run(tmp_path / "model.ckpt", Outputs(tmp_path / "out.pth"))
+    assert not (tmp_path / "out.pth").exists()
+
+
+def test_float64_values_that_are_infinite_already_stay_so(tmp_path):
+    biases = variables(MNV2_VOC)["logits/semantic/biases"].astype(np.float64)
+    biases[:3] = np.inf, -np.inf, np.nan
+    write_network(tmp_path / "model.ckpt", MNV2_VOC, **{"logits/semantic/biases": biases})
+    run(tmp_path / "model.ckpt", Outputs(tmp_path / "out.pth"))
+    state = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
+    found = state["decode_head.conv_seg.bias"].numpy()
+    assert np.array_equal(found, biases.astype(np.float32), equal_nan=True)

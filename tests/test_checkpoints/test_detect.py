@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointMismatchError,
     CheckpointUnsupportedError,
 )
+from mmseg_deeplab_ext.checkpoints.maps.mobilenet_v2 import mobilenet_v2_rules
 from mmseg_deeplab_ext.checkpoints.networks import Backbone, Network
 from mmseg_deeplab_ext.checkpoints.plan import make_plan
 from tests.support.tf_files import MNV2_ADE, MNV2_VOC, R18_BETA, R18_BETA_IMAGENET, head, variables
@@ -43,6 +45,42 @@ def shapes_of(network):
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_every_option_of_a_network_is_found_from_its_variables(network):
     assert detect_network(shapes_of(network)) == network
+
+
+def kernels(factor):
+    """Name and shape of everything in a MobileNetV2 of a depth multiplier."""
+    return {rule.tf_name: rule.shape for rule in mobilenet_v2_rules(factor, prefix="")}
+
+
+def test_every_depth_multiplier_of_two_decimals_is_found():
+    factors = [number / 100 for number in range(5, 301)]
+    shapes = {factor: kernels(factor) for factor in factors}
+    widths = {factor: tuple(of_one.values()) for factor, of_one in shapes.items()}
+    alike = Counter(widths.values())
+    for factor in factors:
+        found = detect_network(shapes[factor]).backbone.size
+        assert kernels(found) == shapes[factor], factor
+        assert found == factor or alike[widths[factor]] > 1, factor
+
+
+def test_a_depth_multiplier_of_more_decimals_gives_the_same_shapes():
+    for factor in (1 / 3, 0.123, 2 / 3, 1.4142, 2.718281828):
+        assert kernels(detect_network(kernels(factor)).backbone.size) == kernels(factor), factor
+
+
+def test_a_damaged_shape_does_not_change_the_depth_multiplier():
+    shapes = {**kernels(0.37), "MobilenetV2/Conv/weights": (3, 3, 3, 1)}
+    assert detect_network(shapes).backbone.size == 0.37
+
+
+@pytest.mark.parametrize(
+    "name", ["logits/semantic/weights", "MobilenetV2/expanded_conv_16/project/weights"]
+)
+def test_a_kernel_without_values_is_refused(name):
+    shapes = shapes_of(MNV2_VOC)
+    shapes[name] = (*shapes[name][:3], 0)
+    with pytest.raises(CheckpointMismatchError, match=rf"{name} \[.*, 0\]"):
+        detect_network(shapes)
 
 
 def test_slots_and_averages_do_not_disturb():

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmseg.registry import MODELS
 
 from mmseg_deeplab_ext.checkpoints import CheckpointError
@@ -14,11 +14,13 @@ from mmseg_deeplab_ext.checkpoints.errors import (
     CheckpointMismatchError,
     CheckpointNotFoundError,
 )
+from mmseg_deeplab_ext.checkpoints.networks import Backbone, Network
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from tests.support.tf_files import (
     MNV2_VOC,
     R18_BETA,
     R18_BETA_IMAGENET,
+    head,
     variables,
     write_network,
 )
@@ -124,8 +126,6 @@ def test_a_copy_of_a_model_checks_its_weights_as_well(segmentor, imagenet):
 
 
 def test_pytorchs_own_loading_checks_as_well(segmentor):
-    from mmengine.runner import CheckpointLoader
-
     state = CheckpointLoader.load_checkpoint(segmentor)["state_dict"]
     model = build(MNV2_VOC)
     model.load_state_dict(state)
@@ -135,12 +135,18 @@ def test_pytorchs_own_loading_checks_as_well(segmentor):
 
 
 def test_the_loaded_tensors_are_ordinary_ones(segmentor, tmp_path):
+    state = CheckpointLoader.load_checkpoint(segmentor)["state_dict"]
+    torch.save(state, tmp_path / "saved.pth")
     model = build(MNV2_VOC)
-    load_checkpoint(model, segmentor)
-    torch.save(model.state_dict(), tmp_path / "saved.pth")
-    again = build(MNV2_VOC)
-    again.load_state_dict(torch.load(tmp_path / "saved.pth", weights_only=True))
-    check_values(again, MNV2_VOC)
+    model.load_state_dict(torch.load(tmp_path / "saved.pth", weights_only=True))
+    check_values(model, MNV2_VOC)
+
+
+@pytest.mark.parametrize("place", [None, "cpu", torch.device("cpu"), {"cuda:0": "cpu"}], ids=str)
+def test_every_kind_of_map_location_is_accepted(segmentor, place):
+    model = build(MNV2_VOC)
+    load_checkpoint(model, segmentor, map_location=place)
+    check_values(model, MNV2_VOC)
 
 
 def test_a_beta_stem_does_not_fit_a_plain_one_and_the_config_line_is_named(imagenet):
@@ -165,7 +171,7 @@ def test_a_beta_stem_does_not_fit_a_plain_one_and_the_config_line_is_named(image
     ("network", "head", "change"),
     [
         (MNV2_VOC, {"num_classes": 19}, r"num_classes=21 \(now 19\)"),
-        (MNV2_VOC, {"dilations": (1, 6, 12, 18)}, r"dilations=\(1,\) \(now \(1, 6, 12, 18\)\)"),
+        (MNV2_VOC, {"dilations": (1, 6, 12, 18)}, r"dilations with 0 rates after the 1 \(now 3\)"),
         (MNV2_VOC, {"image_pooling": False}, r"image_pooling=True \(now False\)"),
         (MNV2_VOC, {"c1_in_channels": 72}, r"c1_in_channels=0 \(now 72\)"),
     ],
@@ -179,6 +185,74 @@ def test_a_head_with_other_options_is_told_which_ones(segmentor, network, head, 
 def test_a_network_of_another_family_is_told_the_type(segmentor):
     with pytest.raises(CheckpointMismatchError, match=r"type='mmseg_deeplab_ext.MobileNetV2'"):
         load_checkpoint(build(R18_BETA), segmentor)
+
+
+def test_keys_that_the_right_network_does_not_have_are_to_be_removed(segmentor):
+    with pytest.raises(CheckpointMismatchError, match=r"widen_factor=0.5; remove depth"):
+        load_checkpoint(build(R18_BETA), segmentor)
+
+
+def test_mismatches_of_backbone_and_head_are_told_together(segmentor):
+    configs = R18_BETA.configs()
+    configs["decode_head"].update(num_classes=19)
+    with pytest.raises(CheckpointMismatchError) as caught:
+        load_checkpoint(MODELS.build(dict(type="EncoderDecoder", **configs)), segmentor)
+    message = str(caught.value)
+    assert "model.backbone is ResNet-18-beta" in message
+    assert "model.decode_head is a head for 19 classes" in message
+
+
+def test_a_backbone_that_does_not_fit_is_told_though_the_head_does(segmentor):
+    configs = MNV2_VOC.configs()
+    configs["backbone"].update(widen_factor=0.75)
+    with pytest.raises(CheckpointMismatchError, match=r"widen_factor=0.5 \(now 0.75\)"):
+        load_checkpoint(MODELS.build(dict(type="EncoderDecoder", **configs)), segmentor)
+
+
+def test_the_advice_for_a_decoder_of_two_stages_builds(tmp_path):
+    two_stages = Network(Backbone("ResNetV1Beta", 18), head(512, num_rates=3, taps=[128, 64]))
+    write_network(tmp_path / "two", two_stages)
+    with pytest.raises(CheckpointMismatchError, match=r"c1_in_index=\[1, 0\]"):
+        load_checkpoint(build(R18_BETA), f"tf://{tmp_path}/two")
+    model = build(two_stages)
+    load_checkpoint(model, f"tf://{tmp_path}/two")
+    check_values(model, two_stages)
+
+
+def test_a_prefix_in_the_init_cfg_of_a_whole_segmentor_is_an_error(segmentor):
+    config = dict(type="EncoderDecoder", **MNV2_VOC.configs())
+    model = MODELS.build(dict(config, init_cfg=pretrained(segmentor, prefix="backbone.")))
+    with pytest.raises(CheckpointMismatchError, match="without `prefix` in init_cfg"):
+        model.init_weights()
+
+
+def test_the_wrong_prefix_for_a_part_is_named(segmentor):
+    config = MNV2_VOC.configs()["backbone"]
+    backbone = MODELS.build(dict(config, init_cfg=pretrained(segmentor, prefix="decode_head.")))
+    with pytest.raises(CheckpointMismatchError, match="`prefix` must be 'backbone.'"):
+        backbone.init_weights()
+
+
+@pytest.mark.parametrize("foreign", ["decode_head", "backbone"])
+def test_weights_that_no_module_took_are_an_error_at_the_first_run(segmentor, foreign):
+    configs = MNV2_VOC.configs()
+    configs[foreign] = {
+        "decode_head": dict(
+            type="FCNHead", in_channels=160, in_index=3, channels=8, num_classes=21
+        ),
+        "backbone": dict(type="MobileNetV2", widen_factor=0.5, out_indices=(1, 2, 4, 6)),
+    }[foreign]
+    model = MODELS.build(dict(type="EncoderDecoder", **configs)).eval()
+    load_checkpoint(model, segmentor)
+    with pytest.raises(CheckpointMismatchError, match=f"taken by nothing: .*model.{foreign}"):
+        model(torch.zeros(1, 3, 65, 65))
+
+
+def test_a_model_that_took_everything_runs_and_keeps_no_hook(segmentor):
+    model = build(MNV2_VOC).eval()
+    load_checkpoint(model, segmentor)
+    assert not model.backbone._forward_pre_hooks
+    assert model(torch.zeros(1, 3, 65, 65)).shape == (1, 21, 5, 5)
 
 
 def test_a_classifier_is_no_whole_segmentor(imagenet):

@@ -67,6 +67,11 @@ def test_a_request_for_what_is_not_there_is_an_error(shapes):
         make_plan(shapes, ignore=["typo"])
 
 
+def test_a_request_to_leave_out_what_is_needed_is_an_error(shapes):
+    with pytest.raises(CheckpointMismatchError, match="to be ignored, but needed: aspp0/weights"):
+        make_plan(shapes, ignore=["aspp0/weights"])
+
+
 def test_all_problems_are_told_together(shapes):
     del shapes["aspp0/BatchNorm/beta"], shapes["MobilenetV2/Conv/BatchNorm/gamma"]
     with pytest.raises(CheckpointMismatchError) as caught:

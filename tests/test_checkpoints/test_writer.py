@@ -168,15 +168,22 @@ def test_everything_that_can_not_be_written_is_told_at_once_and_nothing_is_touch
 
 def test_of_many_that_can_not_be_written_the_first_ones_are_told(prefix):
     with pytest.raises(
-        CheckpointWriteError, match=r"of 99 of 99 tensors:(\n.*){20}\n  and 79 more$"
+        CheckpointWriteError, match=r"of 99 of 99 tensors:(\n.*){10}\n  and 89 more$"
     ):
         write_checkpoint(prefix, dict.fromkeys(map(str, range(99))))
+
+
+def test_a_tilde_is_the_home_folder_as_it_is_for_reading(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_checkpoint("~/model.ckpt", NEW)
+    assert_same(read("~/model.ckpt"), NEW)
+    assert (tmp_path / "model.ckpt.index").exists()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_existing_checkpoint_is_refused_and_left_as_it_is(prefix, suffix):
     Path(f"{prefix}{suffix}").write_text("old")
-    with pytest.raises(CheckpointWriteError, match=rf"model\.ckpt{suffix} exists"):
+    with pytest.raises(CheckpointWriteError, match=rf"model\.ckpt{suffix} exists.*--force"):
         write_checkpoint(prefix, NEW)
     assert [path.read_text() for path in prefix.parent.iterdir()] == ["old"]
 

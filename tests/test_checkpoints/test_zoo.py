@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -231,6 +232,28 @@ def test_a_damaged_archive_in_the_cache_is_named_and_left_alone(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_cache_folder_that_can_not_be_used_is_named(
+    server: FileServer, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    folder = tmp_path / place
+    with pytest.raises(CheckpointError, match=f"{folder} can't be used .*TORCH_HOME"):
+        open_entry(NAME, folder=folder)
+    assert main(["zoo", NAME, "--folder", str(folder)]) == 1
+
+
+def test_a_cache_folder_that_may_not_be_written_is_named(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CheckpointError, match=f"{tmp_path} can't be used .*TORCH_HOME"):
+        fetch(NAME, folder=tmp_path)
+
+
 def test_an_unknown_name_lists_near_ones(tmp_path: Path) -> None:
     message = (
         "named 'resnet_v1_101_imagenet'.*Did you mean resnet_v1_101_beta_imagenet .*zoo` lists"
@@ -287,6 +310,26 @@ def test_the_command_says_what_is_wrong_without_a_traceback(
     (tmp_path / ARCHIVE).write_bytes(b"half")
     done = run_command(*command[:-1], NAME, "--folder", tmp_path, cwd=REPO, code=1)
     assert done.stderr.startswith(f"error: {tmp_path / ARCHIVE} holds no sound checkpoint")
+
+
+def test_a_folder_without_a_name_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["zoo", "--folder", str(tmp_path)])
+    assert "--folder needs the NAME of a checkpoint to download" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_of_the_list_is_no_error() -> None:
+    """As `... zoo | head -1`, whose end of the pipe is closed early."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "mmseg_deeplab_ext", "zoo"]
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            command, cwd=str(REPO), stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.stderr == ""
 
 
 def test_neither_the_module_nor_the_list_loads_pytorch(tmp_path: Path) -> None:

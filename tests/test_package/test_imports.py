@@ -27,7 +27,10 @@ MAY_IMPORT = {
     "atomic_files": set(),
     "progress": set(),
     "download": {"progress"},
-    "checkpoints": {"arch", "atomic_files", "datasets", "download", "registry", "tool_paths"},
+    "checkpoints": {
+        *("arch", "atomic_files", "config_values", "datasets", "download", "registry"),
+        "tool_paths",
+    },
     "datasets": {"atomic_files", "download", "progress", "registry", "tool_paths"},
     "engine": {"checkpoints", "config_values", "datasets", "registry"},
     "losses": {"registry"},
@@ -50,7 +53,10 @@ HOST_FREE = [
 # is); the others read files into NumPy arrays.
 WITH_TORCH = {
     f"checkpoints/{name}.py"
-    for name in ("config_file", "conversion", "convert", "dataset_meta", "export", "loader", "zoo")
+    for name in (
+        *("config_file", "conversion", "convert", "dataset_meta", "export", "fit", "loader"),
+        "zoo",
+    )
 }
 
 

@@ -96,6 +96,47 @@ def test_a_changed_recipe_trains_again_and_keeps_what_the_old_one_gave(
     assert (kept / "weights").read_text() == before
 
 
+# Stands in for a Python of the system: an environment's is a copy of it, and fails with `failure`.
+RUNS_TESTS = """\
+#!/bin/sh
+case "$*" in
+    "-m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    *" pytest "*) echo "$0" >> calls; exit "$(cat failure 2>/dev/null || echo 0)" ;;
+esac
+"""
+
+
+@pytest.fixture
+def test_reader(checkout: Path):
+    """Run ``make test-reader`` for Pythons of which ours1 and ours2 are there; its last line."""
+    for name in ("ours1", "ours2"):
+        write_script(checkout / "bin" / name, RUNS_TESTS)
+
+    def run(pythons: str, *, code: int = 0) -> str:
+        command = ("make", "-s", "test-reader", f"READER_PYTHONS={pythons}")
+        path = os.pathsep.join([str(checkout / "bin"), os.environ["PATH"]])
+        process = run_command(*command, cwd=checkout, code=code, MAKEFLAGS="", PATH=path)
+        return process.stdout.splitlines()[-1]
+
+    return run
+
+
+def test_the_reader_is_tested_on_the_pythons_that_are_there(checkout: Path, test_reader) -> None:
+    line = test_reader("ours1 absent1 ours2 absent2")
+    assert line == "tested: ours1 ours2; absent: absent1 absent2"
+    assert len((checkout / "calls").read_text().splitlines()) == 2
+    assert test_reader("ours1") == "tested: ours1; absent: none"
+
+
+def test_a_reader_that_was_tested_nowhere_or_failed_is_no_success(
+    checkout: Path, test_reader
+) -> None:
+    assert test_reader("absent1 absent2", code=2) == "tested: none; absent: absent1 absent2"
+    (checkout / "failure").write_text("1")
+    test_reader("ours1 ours2", code=2)
+    assert len((checkout / "calls").read_text().splitlines()) == 1
+
+
 @pytest.fixture
 def make_env(tmp_path: Path):
     """Run tools/make_env.sh with the stand-in; returns what that was asked to run."""

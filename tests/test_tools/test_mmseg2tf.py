@@ -140,6 +140,17 @@ def test_every_variable_holds_the_tensor_of_its_rule(export, config, model, trai
     assert_same_bits(found, trained)
 
 
+def test_the_names_of_distributed_training_are_understood(export, config, trained, tmp_path):
+    wrapped = {f"module.{name}": tensor for name, tensor in trained.items()}
+    auxiliary = {"module.auxiliary_head.conv_seg.weight": torch.zeros(21, 8, 1, 1)}
+    export(config(), save(tmp_path / "plain.pth", trained), tmp_path / "plain.ckpt")
+    pth = save(tmp_path / "wrapped.pth", {**wrapped, **auxiliary})
+    export(config(), pth, tmp_path / "wrapped.ckpt", "--drop", "auxiliary_head")
+    for suffix in (".index", ".data-00000-of-00001"):
+        plain, found = (tmp_path / f"{name}.ckpt{suffix}" for name in ("plain", "wrapped"))
+        assert found.read_bytes() == plain.read_bytes()
+
+
 def test_half_precision_weights_are_written_as_the_same_numbers_in_float32(
     export, config, trained, tmp_path
 ):
@@ -237,7 +248,7 @@ def test_a_file_that_is_no_state_dict_is_explained(
 def test_an_existing_checkpoint_is_overwritten_only_by_force(export, config, trained, tmp_path):
     pth, prefix = save(tmp_path / "a.pth", trained), tmp_path / "model.ckpt"
     export(config(), pth, prefix)
-    with pytest.raises(CheckpointWriteError, match="exists already"):
+    with pytest.raises(CheckpointWriteError, match="exists already.*--force"):
         export(config(), pth, prefix)
     export(config(), pth, prefix, "--force")
 

@@ -207,7 +207,7 @@ def test_the_config_for_your_own_use_builds():
     assert model.auxiliary_head.in_channels == 1024
 
 
-def test_the_weights_it_names_are_in_the_zoo_and_load():
+def test_the_weights_it_names_are_in_the_zoo_and_of_a_network_that_is_built_here():
     init_cfg = snippets()["tf-zoo://"]["model"]["backbone"]["init_cfg"]
     assert init_cfg["type"] == "Pretrained"
     assert find_entry(init_cfg["checkpoint"]).unsupported is None

@@ -6,6 +6,7 @@ import torch
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
 from mmseg_deeplab_ext.checkpoints.errors import (
+    CheckpointError,
     CheckpointMismatchError,
     CheckpointWriteError,
 )
@@ -46,7 +47,7 @@ def test_the_report_says_what_it_is_what_is_used_and_what_is_ignored(
 
 def test_averages_are_taken_on_request(convert, source, tmp_path):
     convert(source, tmp_path / "raw.pth")
-    convert(source, tmp_path / "ema.pth", "--ema", "always")
+    convert(source, "--ema", "always", tmp_path / "ema.pth")
     raw, averaged = (
         torch.load(tmp_path / name, weights_only=True)["state_dict"]["decode_head.conv_seg.bias"]
         for name in ("raw.pth", "ema.pth")
@@ -90,6 +91,69 @@ def test_the_flags_reach_the_config(convert, source, tmp_path):
     assert "output_stride=8" in text
     assert "257" in text
     assert "321" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("out.pth --output-stride 8", "--output-stride: only with --config-out"),
+        ("out.pth --multi-grid 1 2 --crop-size 65 65", "--multi-grid, --crop-size: only with"),
+        ("", "name the .pth to write"),
+        ("--list --config-out out.py", "name the .pth to write"),
+    ],
+)
+def test_arguments_that_would_have_no_effect_are_refused(
+    convert, source, tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        convert(source, *arguments.split())
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_in_the_address_are_refused_in_favour_of_flags(convert, source, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        convert(f"tf://{source}?ema=always", tmp_path / "out.pth")
+    assert "give the options ema=always as flags" in capsys.readouterr().err
+    convert(f"tf://{source}", tmp_path / "out.pth", "--ema", "always")
+    assert (tmp_path / "out.pth").exists()
+
+
+def test_a_needed_variable_can_not_be_ignored(convert, source, tmp_path):
+    with pytest.raises(CheckpointMismatchError, match="but needed: logits/semantic/biases"):
+        convert(source, tmp_path / "out.pth", "--ignore", "logits/semantic/biases")
+
+
+@pytest.mark.parametrize("flag", ["--list", "--dry-run"])
+def test_looking_needs_no_file_to_write(convert, source, tmp_path, monkeypatch, capsys, flag):
+    monkeypatch.chdir(tmp_path)
+    convert(source, flag)
+    output = capsys.readouterr().out
+    assert str(MNV2_VOC) in output
+    assert ("logits/semantic/biases " in output) == (flag == "--list")
+    assert output.endswith("nothing written\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_names_the_file_in_the_way(convert, source, tmp_path):
+    (tmp_path / "out.pth").write_text("mine")
+    with pytest.raises(CheckpointWriteError, match="--force overwrites it"):
+        convert(source, tmp_path / "out.pth", "--dry-run")
+
+
+@pytest.mark.parametrize("network", [MNV2_VOC, None], ids=["does not fit", "not known"])
+def test_list_prints_every_name_and_shape_even_if_the_file_is_refused(
+    convert, tmp_path, capsys, network
+):
+    tensors = variables(network) if network else {"xception_65/weights": np.zeros(1, np.float32)}
+    tensors["surprise"] = np.zeros((3, 4), np.float32)
+    write_checkpoint(tmp_path / "model.ckpt", tensors)
+    with pytest.raises(CheckpointError, match="surprise|Xception"):
+        convert(tmp_path / "model.ckpt", "--list")
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert set(tensors) <= set(lines)
+    assert lines["surprise"].endswith("[3, 4]")
 
 
 def test_there_and_back_again_is_bit_exact(convert, source, tmp_path):

@@ -13,37 +13,57 @@ from typing import Sequence
 from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
 from mmseg_deeplab_ext.plugins import load_plugins
 
+# Arguments of network_config -> how the command line takes them.
+_CONFIG_OPTIONS = {
+    "output_stride": {"help": "4 (ResNets only), 8, 16 (default) or 32"},
+    "dilations": {"nargs": "+", "help": "1 and the atrous rates, such as 1 6 12 18"},
+    "multi_grid": {"nargs": "+", "help": "of ResNets, such as 1 2 4"},
+    "crop_size": {
+        "nargs": 2,
+        "metavar": ("HEIGHT", "WIDTH"),
+        "help": "what whole images are padded to in the evaluation; by default the data set's "
+        "(training crops are in the config)",
+    },
+}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and convert."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_intermixed_args(argv)  # OUT.pth, which may be left out, after flags too
+    config = {key: value for key, value in vars(args).items() if key in _CONFIG_OPTIONS}
+    if config and not args.config_out:
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in config)
+        parser.error(f"{flags}: only with --config-out OUT.py, whose values they are")
+    if not args.out and not args.dry_run and (args.config_out or not args.list):
+        parser.error("name the .pth to write; only --list and --dry-run do without it")
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert, name_table
     from mmseg_deeplab_ext.checkpoints.convert import plan_conversion
-    from mmseg_deeplab_ext.checkpoints.loader import open_address
+    from mmseg_deeplab_ext.checkpoints.errors import CheckpointError
+    from mmseg_deeplab_ext.checkpoints.loader import is_address, open_address
 
+    address, _, options = args.source.partition("?")
+    if options and is_address(args.source):
+        parser.error(f"{args.source}: give the options {options} as flags, after {address}")
     outputs = Outputs(args.out, args.config_out, overwrite=args.force)
-    if not args.dry_run:
-        outputs.check()
-    checkpoint, options = open_address(args.source)
-    options = {"ema": args.ema, "drop_logits": args.drop_logits, "ignore": args.ignore, **options}
+    outputs.check()
+    checkpoint, _ = open_address(args.source)
     with checkpoint:
-        plan = plan_conversion(checkpoint, **options)
+        try:
+            plan = plan_conversion(
+                checkpoint, ema=args.ema, drop_logits=args.drop_logits, ignore=args.ignore
+            )
+        except CheckpointError:
+            if args.list:
+                print("\n".join(name_table(checkpoint)), flush=True)  # before the error
+            raise
         print(plan.report())
         if args.list:
             print("\n".join(name_table(checkpoint, plan)))
-        convert(
-            checkpoint,
-            plan,
-            outputs,
-            dry_run=args.dry_run,
-            output_stride=args.output_stride,
-            dilations=args.dilations,
-            multi_grid=args.multi_grid,
-            crop_size=args.crop_size,
-        )
-    print("nothing written" if args.dry_run else f"written: {outputs}")
+        convert(checkpoint, plan, outputs, dry_run=args.dry_run, **config)
+    print("nothing written" if args.dry_run or not args.out else f"written: {outputs}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         help="prefix, .index file, folder or .tar.gz archive of a checkpoint, or tf-zoo://NAME",
     )
-    parser.add_argument("out", type=Path, help="the .pth to write")
+    parser.add_argument(
+        "out", type=Path, nargs="?", help="the .pth to write; not needed to --list or --dry-run"
+    )
     parser.add_argument("--config-out", type=Path, metavar="OUT.py", help="a config to write")
     parser.add_argument(
         "--ema",
@@ -73,12 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     config = parser.add_argument_group("what variables can't tell, for --config-out")
-    config.add_argument("--output-stride", type=int, default=16, help="8, 16 (default) or 32")
-    config.add_argument(
-        "--dilations", type=int, nargs="+", help="1 and the atrous rates, such as 1 6 12 18"
-    )
-    config.add_argument("--multi-grid", type=int, nargs="+", help="such as 1 2 4")
-    config.add_argument("--crop-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    for key, option in _CONFIG_OPTIONS.items():
+        flag = f"--{key.replace('_', '-')}"
+        config.add_argument(flag, type=int, default=argparse.SUPPRESS, **option)
     return parser
 
 

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             plan,
             outputs,
             dry_run=args.dry_run,
+            ade150=args.ade150,
             output_stride=args.output_stride,
             dilations=args.dilations,
             multi_grid=args.multi_grid,
@@ -65,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         "--drop-logits",
         action="store_true",
         help="leave out the last layer, to train another number of classes",
+    )
+    parser.add_argument(
+        "--ade150",
+        action="store_true",
+        help="turn ADE20K's 151 channels into MMSegmentation's 150 classes: drop channel 0",
     )
     parser.add_argument(
         "--ignore", nargs="+", default=[], metavar="NAME", help="further variables to leave out"

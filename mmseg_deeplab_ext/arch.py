@@ -132,6 +132,14 @@ MOBILENET_V2_TAP_BLOCKS = (1, 2, 4)
 and ``layer_14``, from ``core/feature_extractor.py`` ``networks_to_feature_maps``."""
 
 
+def official_rates(output_stride: int, count: int) -> tuple[int, ...]:
+    """The first atrous rates of the ASPP: 6, 12, 18 at output stride 16.
+
+    From ``g3doc/faq.md``; the TensorFlow code takes them as a flag and derives nothing.
+    """
+    return tuple(6 * 16 // output_stride * number for number in range(1, count + 1))
+
+
 def mobilenet_v2_width(width: int, widen_factor: float) -> int:
     """Scaled number of channels of a convolution (slim's ``depth_multiplier``).
 

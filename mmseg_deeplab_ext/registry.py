@@ -31,12 +31,22 @@ MODELS = _child(
     "mmseg.models",
     "mmseg_deeplab_ext.backbones",
     "mmseg_deeplab_ext.decode_heads",
+    "mmseg_deeplab_ext.losses",
+    "mmseg_deeplab_ext.segmentors",
 )
-TRANSFORMS = _child(host.TRANSFORMS, "mmseg.datasets", "mmseg_deeplab_ext.datasets.loading")
+TRANSFORMS = _child(
+    host.TRANSFORMS,
+    "mmseg.datasets",
+    "mmseg_deeplab_ext.datasets.loading",
+    "mmseg_deeplab_ext.datasets.transforms",
+)
 HOOKS = _child(host.HOOKS, "mmseg.engine", "mmseg_deeplab_ext.engine")
 OPTIM_WRAPPERS = _child(host.OPTIM_WRAPPERS, "mmseg.engine", "mmseg_deeplab_ext.engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    host.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine", "mmseg_deeplab_ext.engine"
+)
 
-OWN = (MODELS, TRANSFORMS, HOOKS, OPTIM_WRAPPERS)
+OWN = (MODELS, TRANSFORMS, HOOKS, OPTIM_WRAPPERS, OPTIM_WRAPPER_CONSTRUCTORS)
 
 # The ones that only lead to MMSegmentation's.
 DATA_SAMPLERS = _child(host.DATA_SAMPLERS, "mmseg.datasets")
@@ -47,7 +57,6 @@ LOG_PROCESSORS = _child(host.LOG_PROCESSORS, "mmseg.visualization")
 LOOPS = _child(host.LOOPS, "mmseg.engine")
 METRICS = _child(host.METRICS, "mmseg.evaluation")
 MODEL_WRAPPERS = _child(host.MODEL_WRAPPERS, "mmseg.models")
-OPTIM_WRAPPER_CONSTRUCTORS = _child(host.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine")
 OPTIMIZERS = _child(host.OPTIMIZERS, "mmseg.engine")
 PARAM_SCHEDULERS = _child(host.PARAM_SCHEDULERS, "mmseg.engine")
 RUNNER_CONSTRUCTORS = _child(host.RUNNER_CONSTRUCTORS, "mmseg.engine")

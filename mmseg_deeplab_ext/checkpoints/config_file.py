@@ -14,13 +14,12 @@ from mmseg_deeplab_ext.checkpoints.dataset_meta import (
     class_names_and_colours,
 )
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.checkpoints.networks import Network
+from mmseg_deeplab_ext.checkpoints.networks import Backbone, Network
 from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
-from mmseg_deeplab_ext.datasets.config_walk import pipeline_steps
+from mmseg_deeplab_ext.datasets.config_walk import pipeline_steps, step_name
 from mmseg_deeplab_ext.errors import ConfigError
 
 _BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
-_PIPELINES = ("train_pipeline", "test_pipeline", "tta_pipeline")
 _DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 _OUTPUT_STRIDES = (4, 8, 16, 32)  # of all backbones; MobileNetV2 itself refuses 4
 
@@ -112,6 +111,7 @@ def network_config(
     cfg["optim_wrapper"]["optimizer"]["weight_decay"] = recipe.weight_decay
     if not data_set.alias or data_set.background:
         _name_classes(cfg, network.head.num_classes, data_set)
+    _pad_crops(cfg, _mean_pixel(network, recipe))
     return Config(cfg)
 
 
@@ -153,13 +153,28 @@ def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) ->
             seg_map_suffix=".png",
             reduce_zero_label=False,
         )
-    for steps in [cfg[key] for key in _PIPELINES] + [
-        cfg[loader]["dataset"]["pipeline"] for loader in _DATALOADERS
-    ]:
-        for step in pipeline_steps(steps):
-            step.pop("reduce_zero_label", None)
     if data_set.background:
         cfg["model"]["decode_head"]["ignore_index"] = 0
         cfg["model"]["data_preprocessor"]["seg_pad_val"] = 0
         for evaluator in ("val_evaluator", "test_evaluator"):
             cfg[evaluator]["ignore_index"] = 0
+
+
+def _mean_pixel(network: Network, recipe: _Recipe) -> list[float]:
+    """What TensorFlow pads crops with (feature_extractor.mean_pixel), blue first as images are.
+
+    The plain ResNet-18 is not in TensorFlow's list of networks with a mean: it subtracts one, but
+    pads with grey.
+    """
+    if network.backbone == Backbone("ResNetV1", 18):
+        return [127.5] * 3
+    return list(reversed(recipe.mean))
+
+
+def _pad_crops(cfg: dict[str, Any], mean_pixel: list[float]) -> None:
+    """Let the training pipelines pad with the network's mean pixel and the ignored label."""
+    label = cfg["model"]["data_preprocessor"]["seg_pad_val"]
+    for steps in (cfg["train_pipeline"], cfg["train_dataloader"]["dataset"]["pipeline"]):
+        for step in pipeline_steps(steps):
+            if step_name(step) == "RandomScaleCrop":
+                step["pad_val"] = {"img": mean_pixel, "seg": label}

@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole, write_atomically
+from mmseg_deeplab_ext.checkpoints.ade20k import network_without_background, without_background
 from mmseg_deeplab_ext.checkpoints.config_file import config_text, network_config
 from mmseg_deeplab_ext.checkpoints.convert import read_state_dict
 from mmseg_deeplab_ext.checkpoints.dataset_meta import checkpoint_meta
@@ -71,7 +72,13 @@ class Outputs:
 
 
 def convert(
-    checkpoint: Checkpoint, plan: Plan, outputs: Outputs, *, dry_run: bool = False, **config: Any
+    checkpoint: Checkpoint,
+    plan: Plan,
+    outputs: Outputs,
+    *,
+    dry_run: bool = False,
+    ade150: bool = False,
+    **config: Any,
 ) -> None:
     """Write the files; each appears whole or not at all.
 
@@ -80,25 +87,30 @@ def convert(
         plan: what :func:`plan_conversion` returned for it.
         outputs: the files; without a ``.pth`` it is a dry run.
         dry_run: check all that can be checked, and write nothing.
+        ade150: turn the 151 channels of ADE20K into MMSegmentation's 150 classes.
         config: arguments of :func:`network_config`; they count if a config is written.
 
     Raises:
         CheckpointError: the checkpoint is damaged, is no complete segmentor although a config is
-            wanted, the config's network would be another one, or a file can't be written.
+            wanted, the config's network would be another one, it has not the 151 channels that
+            ``ade150`` is about, or a file can't be written.
         ConfigError: the network can't be built with these arguments.
     """
+    network = network_without_background(plan.network) if ade150 else plan.network
     outputs.check()
     texts = {}
     if outputs.config is not None:
-        cfg = network_config(plan.network, **config)
-        _check_network(cfg, plan.network)
+        cfg = network_config(network, **config)
+        _check_network(cfg, network)
         command = f"python {tool_path('test.py')} {outputs.config} {outputs.pth}"
-        title = f"{plan.network}, from {os.path.basename(checkpoint.path)}."
+        title = f"{network}, from {os.path.basename(checkpoint.path)}."
         texts[outputs.config] = config_text(cfg, title=title, command=command)
     if dry_run or outputs.pth is None:
         return
     state_dict = read_state_dict(checkpoint, plan)
-    content = {"meta": checkpoint_meta(plan.network), "state_dict": state_dict}
+    if ade150:
+        state_dict = without_background(state_dict)
+    content = {"meta": checkpoint_meta(network), "state_dict": state_dict}
     try:
         with file_made_whole(outputs.pth) as temporary, temporary.open("wb") as stream:
             torch.save(content, stream)

@@ -16,6 +16,7 @@ from mmseg_deeplab_ext.arch import (
     RESNET_V1,
     mobilenet_v2_expanded_width,
     mobilenet_v2_width,
+    official_rates,
 )
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.checkpoints.maps.deeplab_head import deeplab_head_rules
@@ -174,7 +175,7 @@ class Head:
 
     def dilations(self, output_stride: int = 16) -> tuple[int, ...]:
         """The official rates: 6, 12, 18 at output stride 16, twice that at 8, half that at 32."""
-        return (1, *(6 * 16 // output_stride * i for i in range(1, self.num_rates + 1)))
+        return (1, *official_rates(output_stride, self.num_rates))
 
     def config(self) -> dict[str, Any]:
         """The keys of the head's config that its weights decide, but ``dilations``."""

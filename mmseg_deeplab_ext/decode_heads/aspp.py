@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from contextlib import contextmanager
+from typing import Iterator, Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.layers.scale_dimension import scale_size
 from mmseg_deeplab_ext.layers.separable_conv import SeparableConvModule
 
 
@@ -32,7 +34,9 @@ class ImagePooling(BaseModule):
     Args:
         in_channels: input channels.
         channels: output channels.
-        kernel_size: pooled window in cells of the feature map; None pools over all of it.
+        crop_size: height and width of the pooled window in pixels of the image; None pools over
+            all of the feature map.
+        output_stride: pixels per cell of the feature map.
         stride: stride of the window, in cells.
         norm_cfg: MMCV norm config.
     """
@@ -42,12 +46,15 @@ class ImagePooling(BaseModule):
         in_channels: int,
         channels: int,
         *,
-        kernel_size: tuple[int, int] | None = None,
+        crop_size: tuple[int, int] | None = None,
+        output_stride: int = 1,
         stride: tuple[int, int] = (1, 1),
         norm_cfg: dict,
     ) -> None:
         super().__init__()
-        self.kernel_size = kernel_size
+        self.crop_size = crop_size
+        self.output_stride = output_stride
+        self.image_scale = 1.0  # see scaled_windows
         self.stride = stride
         self.conv = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)
 
@@ -58,19 +65,42 @@ class ImagePooling(BaseModule):
             ConfigError: if the window is larger than the feature map.
         """
         size = x.shape[-2:]
-        if self.kernel_size is None:
+        window = self._window()
+        if window is None:
             pooled = x.mean(dim=(2, 3), keepdim=True)
-        elif self.kernel_size[0] > size[0] or self.kernel_size[1] > size[1]:
+        elif window[0] > size[0] or window[1] > size[1]:
             raise ConfigError(
-                f"image_pooling asks for a window of {self.kernel_size} cells, but the feature map "
+                f"image_pooling asks for a window of {window} cells, but the feature map "
                 f"has only {tuple(size)}: feed larger images (pad them to the crop), or use a "
                 "smaller crop_size in image_pooling, or image_pooling=True for the whole map"
             )
         else:
-            pooled = F.avg_pool2d(x, self.kernel_size, self.stride)
+            pooled = F.avg_pool2d(x, window, self.stride)
         return resize(
             self.conv(pooled), size=size, mode="bilinear", align_corners=True, warning=False
         )
+
+    def _window(self) -> tuple[int, int] | None:
+        """The pooled window in cells of the feature map."""
+        if self.crop_size is None:
+            return None
+        return scale_size(scale_size(self.crop_size, self.image_scale), 1 / self.output_stride)
+
+
+@contextmanager
+def scaled_windows(model: nn.Module, scale: float) -> Iterator[None]:
+    """Scale the pooled windows of a network with its images, for the length of a block.
+
+    TensorFlow's ``multi_scale_logits`` scales ``image_pooling_crop_size`` with the crop.
+    """
+    poolings = [module for module in model.modules() if isinstance(module, ImagePooling)]
+    try:
+        for pooling in poolings:
+            pooling.image_scale = scale
+        yield
+    finally:
+        for pooling in poolings:
+            pooling.image_scale = 1.0
 
 
 class ASPP(BaseModule):
@@ -157,13 +187,13 @@ def image_pooling_args(image_pooling: bool | dict) -> dict | None:
             f"image_pooling={dict(image_pooling)}: needs crop_size and output_stride, may have "
             f"stride; missing {sorted(missing)}, unknown {sorted(unknown)}"
         )
-    # TensorFlow's scale_dimension(crop, 1 / output_stride), exact for whole numbers.
     crop = whole_numbers("image_pooling.crop_size", image_pooling["crop_size"], minimum=1, count=2)
     (output_stride,) = whole_numbers(
         "image_pooling.output_stride", [image_pooling["output_stride"]], minimum=1
     )
     stride = image_pooling.get("stride", (1, 1))
     return {
-        "kernel_size": tuple((size - 1) // output_stride + 1 for size in crop),
+        "crop_size": crop,
+        "output_stride": output_stride,
         "stride": whole_numbers("image_pooling.stride", stride, minimum=1, count=2),
     }

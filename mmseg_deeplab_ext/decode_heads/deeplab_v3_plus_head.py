@@ -4,59 +4,20 @@ from __future__ import annotations
 
 from typing import Sequence
 
-import torch
-from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule, ModuleList
+from mmengine.model import ModuleList
+from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.utils import resize
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_deeplab_ext.checkpoints.fit import take_tensorflow_weights
 from mmseg_deeplab_ext.checkpoints.networks import Head
-from mmseg_deeplab_ext.config_values import whole_numbers
-from mmseg_deeplab_ext.decode_heads.aspp import ASPP, conv3x3_module, image_pooling_args
+from mmseg_deeplab_ext.decode_heads.aspp import ASPP, image_pooling_args
+from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import FUSED_BATCH_NORM_EPS, tf_norm_cfg
+from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from mmseg_deeplab_ext.registry import MODELS
-
-
-class DecoderStage(BaseModule):
-    """One refinement: resize to the tap, concatenate the projected tap, two 3x3 convolutions.
-
-    Args:
-        in_channels: channels of the encoder feature.
-        c1_in_channels: channels of the tapped backbone feature.
-        c1_channels: channels it is projected to.
-        channels: output channels.
-        separable: depthwise separable 3x3 convolutions.
-        norm_cfg: MMCV norm config.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        *,
-        c1_in_channels: int,
-        c1_channels: int,
-        channels: int,
-        separable: bool,
-        norm_cfg: dict,
-    ) -> None:
-        super().__init__()
-        self.projection = ConvModule(c1_in_channels, c1_channels, 1, norm_cfg=norm_cfg)
-        self.convs = ModuleList(
-            conv3x3_module(width, channels, separable=separable, norm_cfg=norm_cfg)
-            for width in (in_channels + c1_channels, channels)
-        )
-
-    def forward(self, x: Tensor, tap: Tensor) -> Tensor:
-        """Refine [N, in_channels, h, w] with [N, c1_in_channels, H, W] to [N, channels, H, W]."""
-        x = resize(x, size=tap.shape[-2:], mode="bilinear", align_corners=True, warning=False)
-        # The encoder feature comes first: the order is part of the trained weights.
-        x = torch.cat([x, self.projection(tap)], dim=1)
-        for conv in self.convs:
-            x = conv(x)
-        return x
 
 
 @MODELS.register_module()
@@ -94,8 +55,10 @@ class DeepLabV3PlusHead(BaseDecodeHead):
             0.9997) and epsilon (1.001e-5) unless stated. With so small a momentum the moving
             statistics need some 10,000 iterations: raise it for short schedules.
         align_corners: of the resize of the logits; True in TensorFlow.
-        loss_decode: loss config; by default cross entropy averaged over the pixels that are not
-            ignored, as in TensorFlow (MMSegmentation's default counts ignored pixels too).
+        upsample_logits: True resizes the logits to the labels for the loss; False the labels to
+            the logits (nearest, aligned corners), which saves memory.
+        loss_decode: loss config; by default ``DeepLabCrossEntropyLoss``, averaged over the pixels
+            that are not ignored (MMSegmentation's default counts ignored pixels too).
         kwargs: further arguments of :class:`BaseDecodeHead`, but ``act_cfg``, ``conv_cfg`` and
             ``input_transform``.
 
@@ -121,6 +84,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         dropout_ratio: float = 0.1,
         norm_cfg: dict | None = None,
         align_corners: bool = True,
+        upsample_logits: bool = True,
         loss_decode: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
@@ -131,7 +95,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
                 "inputs are TensorFlow's; leave the key out"
             )
         norm_cfg = tf_norm_cfg(norm_cfg, decay=0.9997, eps=FUSED_BATCH_NORM_EPS)
-        stages = _decoder_stages(c1_in_index, c1_in_channels, c1_channels)
+        stages = decoder_stages(c1_in_index, c1_in_channels, c1_channels)
         aspp_channels = aspp_channels or channels
         if not stages and aspp_channels != channels:
             raise ConfigError(
@@ -146,10 +110,11 @@ class DeepLabV3PlusHead(BaseDecodeHead):
             norm_cfg=norm_cfg,
             in_index=in_index,
             align_corners=align_corners,
-            loss_decode=loss_decode or {"type": "CrossEntropyLoss", "avg_non_ignore": True},
+            loss_decode=loss_decode or {"type": "mmseg_deeplab_ext.DeepLabCrossEntropyLoss"},
             **kwargs,
         )
         self.dropout_ratio = dropout_ratio
+        self.upsample_logits = upsample_logits
         self.aspp = ASPP(
             in_channels,
             aspp_channels,
@@ -203,6 +168,26 @@ class DeepLabV3PlusHead(BaseDecodeHead):
             x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))
         return self.cls_seg(x)
 
+    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[SegDataSample]) -> dict:
+        """Compute the losses, at the size of the labels or of the logits.
+
+        Args:
+            seg_logits: [N, num_classes, h, w].
+            batch_data_samples: N samples with labels [1, H, W].
+
+        Returns:
+            Losses by name.
+        """
+        if not self.upsample_logits:
+            size = seg_logits.shape[-2:]
+            batch_data_samples = [
+                SegDataSample(
+                    gt_sem_seg=PixelData(data=resize_nearest(sample.gt_sem_seg.data, size))
+                )
+                for sample in batch_data_samples
+            ]
+        return super().loss_by_feat(seg_logits, batch_data_samples)
+
 
 def _pick(inputs: tuple[Tensor, ...], key: str, index: int, *, channels: int) -> Tensor:
     """One of the backbone's feature maps, if it is there and has the configured channels."""
@@ -216,32 +201,3 @@ def _pick(inputs: tuple[Tensor, ...], key: str, index: int, *, channels: int) ->
             f"has {inputs[index].shape[1]} channels"
         )
     return inputs[index]
-
-
-def _decoder_stages(
-    c1_in_index: int | Sequence[int],
-    c1_in_channels: int | Sequence[int],
-    c1_channels: int | Sequence[int],
-) -> list[tuple[int, int, int]]:
-    """Tap index, tap channels and projected channels of every decoder stage."""
-    if c1_in_channels == 0:
-        return []
-    values = {
-        "c1_in_index": c1_in_index,
-        "c1_in_channels": c1_in_channels,
-        "c1_channels": c1_channels,
-    }
-    count = max(len(v) if isinstance(v, (list, tuple)) else 1 for v in values.values())
-    lists = {}
-    for key, value in values.items():
-        listed = value if isinstance(value, (list, tuple)) else [value] * count
-        lists[key] = list(whole_numbers(key, listed, minimum=0 if key == "c1_in_index" else 1))
-    if any(len(numbers) != count for numbers in lists.values()):
-        raise ConfigError(f"{values} must be single values or lists of the same length")
-    indices = lists["c1_in_index"]
-    if indices != sorted(set(indices), reverse=True):
-        raise ConfigError(
-            f"c1_in_index={c1_in_index} must name different feature maps from coarse to fine; of "
-            "our backbones 2 (stride 16), 1 (stride 8), 0 (stride 4)"
-        )
-    return list(zip(*lists.values()))

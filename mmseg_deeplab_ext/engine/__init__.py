@@ -4,10 +4,12 @@ from mmseg_deeplab_ext.engine.amp import CpuAmpOptimWrapper
 from mmseg_deeplab_ext.engine.batch_size import GlobalBatchSizeHook
 from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
 from mmseg_deeplab_ext.engine.freeze_batch_norm import FreezeBatchNormHook
+from mmseg_deeplab_ext.engine.last_layer import LastLayerOptimWrapperConstructor
 
 __all__ = [
     "CpuAmpOptimWrapper",
     "FirstProcessBuffersHook",
     "FreezeBatchNormHook",
     "GlobalBatchSizeHook",
+    "LastLayerOptimWrapperConstructor",
 ]

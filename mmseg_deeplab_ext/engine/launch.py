@@ -16,18 +16,22 @@ from mmseg_deeplab_ext.checkpoints.loader import (
 )
 from mmseg_deeplab_ext.checkpoints.networks import network_of_model
 from mmseg_deeplab_ext.datasets.checked_loading import use_checked_loading
-from mmseg_deeplab_ext.datasets.config_walk import SPLITS, heads_of, leaf_datasets
+from mmseg_deeplab_ext.datasets.config_walk import SPLITS, class_names, datasets_of, heads_of
 from mmseg_deeplab_ext.datasets.files_check import check_class_count, check_dataset_files
 from mmseg_deeplab_ext.engine.amp import enable_amp
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
+from mmseg_deeplab_ext.engine.checkpoint_classes import CheckpointClassesHook
 from mmseg_deeplab_ext.engine.distributed import (
     adapt_to_cpu,
     check_gpu_of_this_process,
     launched_world_size,
 )
 from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
+from mmseg_deeplab_ext.engine.notes import config_notes
 from mmseg_deeplab_ext.engine.options import check_options
-from mmseg_deeplab_ext.engine.resume import resume_seed, start_or_resume
+from mmseg_deeplab_ext.engine.output_folders import check_output_folders
+from mmseg_deeplab_ext.engine.resume import resume_seed, settle_start
+from mmseg_deeplab_ext.engine.tta import use_tta
 from mmseg_deeplab_ext.errors import ConfigError
 
 
@@ -83,16 +87,19 @@ def training_runner(
         resume: Go on from the latest checkpoint in the work directory, if there is one.
 
     Raises:
-        ConfigError: The config asks for something impossible on these processes.
+        ConfigError: The config asks for something impossible on these processes, or the work
+            directory can't be written into.
         DatasetError: A file of the training or validation split is missing.
     """
     _check_data(cfg, splits=("train", "val"))
     if resume:
         cfg.resume = True
-    notes = enable_amp(cfg) if amp else []
-    notes += start_or_resume(cfg)
+    notes = config_notes(cfg, training=True)
+    notes += enable_amp(cfg) if amp else []
+    notes += settle_start(cfg, options=options or {})
     notes += resume_seed(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
+    check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
     runner = _build_runner(_runner_class(cfg), cfg, notes)
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
@@ -112,21 +119,29 @@ def evaluation_runner(
         cfg: What ``load_config`` returned; it is changed in place.
         checkpoint: File, or an address with a scheme that MMEngine knows.
         out: Directory for the predicted label images, one PNG of class indices per image.
-        tta: Average over the config's ``tta_pipeline``.
+        tta: Evaluate the config's ``tta_model`` on its ``tta_pipeline``.
 
     Raises:
-        ConfigError: The checkpoint does not exist, or the config lacks what an argument needs.
+        ConfigError: The checkpoint does not exist, the config lacks what an argument needs, or a
+            folder can't be written into. Running it raises one too, before the first image, if
+            the checkpoint has other classes.
         DatasetError: A file of the test split is missing.
     """
     _check_checkpoint(checkpoint)
+    notes = config_notes(cfg, training=False)
     if tta:
-        _use_tta(cfg)
+        use_tta(cfg)
     _check_data(cfg, splits=("test",))
     cfg.load_from = checkpoint
     cfg.resume = False
     if out is not None:
         _write_predictions(cfg, out)
-    runner = _build_runner(_leaving_the_config_file(_runner_class(cfg)), cfg, [])
+    show_dir = cfg.get("visualizer", {}).get("save_dir")
+    check_output_folders({"--work-dir": cfg.get("work_dir"), "--out": out, "--show-dir": show_dir})
+    runner = _build_runner(_leaving_the_config_file(_runner_class(cfg)), cfg, notes)
+    if not is_address(checkpoint):  # TensorFlow's are compared tensor by tensor
+        classes = [class_names(leaf) for _, leaf in datasets_of(cfg, ["test"])]
+        runner.register_hook(CheckpointClassesHook(next(iter(classes), None), checkpoint))
     # Not in cfg, which is written into the work directory. OpenMMLab's visualisation hook asks for
     # runner.iter, and the Runner would build the training, data and all, to answer that.
     runner._train_loop = runner._train_dataloader = None
@@ -234,16 +249,6 @@ def _check_loading(runner: Runner, cfg: Config) -> None:
         loader = getattr(runner, f"_{split}_dataloader")
         if isinstance(loader, dict):
             use_checked_loading(loader, ignore_index=ignored[0])
-
-
-def _use_tta(cfg: Config) -> None:
-    missing = [key for key in ("tta_pipeline", "tta_model") if cfg.get(key) is None]
-    if missing:
-        raise ConfigError(f"--tta needs {' and '.join(missing)} in the config.")
-    for leaf in leaf_datasets(cfg.test_dataloader.dataset):
-        leaf.pipeline = cfg.tta_pipeline
-    cfg.tta_model.module = cfg.model
-    cfg.model = cfg.tta_model
 
 
 def _write_predictions(cfg: Config, directory: str) -> None:

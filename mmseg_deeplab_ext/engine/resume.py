@@ -1,8 +1,9 @@
-"""What ``--resume`` needs so that the data go on where they stopped."""
+"""Where a training starts: new weights, those of another training, or its own checkpoint."""
 
 from __future__ import annotations
 
 import os
+from typing import Any, Mapping
 
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, find_latest_checkpoint
@@ -11,25 +12,43 @@ from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.errors import ConfigError
 
 
-def start_or_resume(cfg: Config) -> list[str]:
-    """Make ``--resume`` go with a ``load_from`` that is a TensorFlow checkpoint, in place.
+def settle_start(cfg: Config, *, options: Mapping[str, Any]) -> list[str]:
+    """Choose between ``load_from`` and the interrupted run's checkpoint, in place.
 
-    MMEngine would resume from ``load_from``, but that one holds no state of a training: it is where
-    the first start of the run takes its weights from.
+    MMEngine resumes from ``load_from`` where there is one. A second stage of training, whose config
+    names the first one's checkpoint there, would go on at the end of the *first*. So a
+    ``load_from`` of the config file is what a training starts from, and its own checkpoint, where
+    there is one, what it resumes from. One given as an option stays what MMEngine makes of it,
+    unless it is a TensorFlow checkpoint, which holds no state to resume.
 
     Args:
         cfg: Config with ``work_dir`` and ``resume`` set.
+        options: ``--cfg-options``.
 
     Returns:
         Sentences for the log.
+
+    Raises:
+        ConfigError: The training starts from a file that does not exist.
     """
-    if not cfg.get("resume") or not is_address(str(cfg.get("load_from"))):
+    path = cfg.get("load_from")
+    if path is None:
         return []
-    if find_latest_checkpoint(cfg.work_dir) is None:
+    if cfg.get("resume") and ("load_from" not in options or is_address(path)):
+        if find_latest_checkpoint(cfg.work_dir) is not None:
+            cfg.load_from = None
+            return []
         cfg.resume = False
-        return [f"--resume: {cfg.work_dir} has no checkpoint: starting from {cfg.load_from}."]
-    cfg.load_from = None
-    return []
+        notes = [f"--resume: {cfg.work_dir} has no checkpoint, so the training starts from {path}."]
+    else:
+        notes = []
+    if not cfg.get("resume") and "://" not in path and not os.path.isfile(path):
+        raise ConfigError(
+            f"The training starts from the weights in {path} (load_from), which does not exist: "
+            "make them first (a second stage needs the first), or name others with "
+            "`--cfg-options load_from=PATH`."
+        )
+    return notes
 
 
 def resume_seed(cfg: Config) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,4 +22,8 @@ def max_pool_3x3_stride_2_same(x: Tensor) -> Tensor:
         [N, C, ceil(H / 2), ceil(W / 2)].
     """
     height, width = x.shape[-2:]
+    if torch.jit.is_tracing():
+        # The padding of ONNX's pools is a constant. That of F.pad is computed from each image.
+        x = F.pad(x, (width % 2, 1, height % 2, 1), value=float("-inf"))
+        return F.max_pool2d(x, 3, stride=2)
     return F.max_pool2d(x, 3, stride=2, padding=(height % 2, width % 2), ceil_mode=True)

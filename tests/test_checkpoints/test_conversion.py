@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
+from mmseg_deeplab_ext.checkpoints.ade20k import without_background
 from mmseg_deeplab_ext.checkpoints.config_file import config_text, network_config
 from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert, name_table
 from mmseg_deeplab_ext.checkpoints.convert import plan_conversion
@@ -298,3 +299,73 @@ def test_float64_values_that_are_infinite_already_stay_so(tmp_path):
     state = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
     found = state["decode_head.conv_seg.bias"].numpy()
     assert np.array_equal(found, biases.astype(np.float32), equal_nan=True)
+
+
+@pytest.fixture(scope="module")
+def ade(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ade")
+    write_network(folder / "ade", MNV2_ADE)
+    outputs = Outputs(folder / "ade150.pth", folder / "ade150.py")
+    run(folder / "ade", outputs, ade150=True, crop_size=(65, 65))
+    return folder / "ade", outputs
+
+
+def test_ade20ks_151_channels_become_mmsegs_150_classes_on_request(ade):
+    _, outputs = ade
+    cfg = Config.fromfile(outputs.config)
+    assert cfg.test_dataloader.dataset.type == "ADE20KDataset"
+    assert cfg.model.decode_head.num_classes == 150
+    assert cfg.model.decode_head.get("ignore_index", 255) == 255
+    model = init_model(str(outputs.config), str(outputs.pth), device="cpu")
+    assert model.dataset_meta["classes"][0] == "wall"
+    assert len(model.dataset_meta["palette"]) == 150
+
+
+def test_the_150_logits_are_the_last_150_of_the_151(ade, tmp_path):
+    source, outputs = ade
+    whole = Outputs(tmp_path / "ade151.pth", tmp_path / "ade151.py")
+    run(source, whole, crop_size=(65, 65))
+    image = make_image(65, 65)[..., ::-1]
+    (logits, labels), (kept, kept_labels) = (
+        (result.seg_logits.data, result.pred_sem_seg.data)
+        for result in (
+            inference_model(init_model(str(o.config), str(o.pth), device="cpu"), image)
+            for o in (whole, outputs)
+        )
+    )
+    assert len(logits) == 151
+    assert torch.allclose(kept, logits[1:], rtol=0, atol=1e-5 * float(logits.abs().max()))
+    other = labels != 0
+    assert 0 < other.float().mean() <= 1
+    assert torch.equal(kept_labels[other], labels[other] - 1)
+
+
+@pytest.mark.parametrize("plan", [{}, {"drop_logits": True}])
+def test_only_151_channels_become_150_classes(source, tmp_path, plan):
+    with pytest.raises(CheckpointMismatchError, match="only a network with the 151 channels"):
+        run(source, Outputs(tmp_path / "out.pth"), plan=plan, ade150=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_dict_without_151_logits_is_refused():
+    bias = {"decode_head.conv_seg.bias": torch.zeros(151)}
+    with pytest.raises(CheckpointMismatchError, match=r"here are \{'decode_head.conv_seg.bias': "):
+        without_background(bias)
+    with pytest.raises(CheckpointMismatchError, match="here are no logits"):
+        without_background({})
+
+
+@pytest.mark.parametrize(
+    ("network", "pixel", "label"),
+    [
+        (Network(Backbone("ResNetV1", 50), head(2048)), [103.06, 115.90, 123.15], 255),
+        (Network(Backbone("ResNetV1", 18), head(512)), [127.5] * 3, 255),
+        (R18_BETA, [127.5] * 3, 255),
+        (MNV2_ADE, [127.5] * 3, 0),
+    ],
+)
+def test_crops_are_padded_with_the_networks_mean_pixel_and_the_ignored_label(network, pixel, label):
+    cfg = network_config(network)
+    for steps in (cfg.train_pipeline, cfg.train_dataloader.dataset.pipeline):
+        (crop,) = (step for step in steps if step.type == "mmseg_deeplab_ext.RandomScaleCrop")
+        assert crop.pad_val == dict(img=pixel, seg=label)

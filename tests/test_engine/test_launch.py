@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmseg_deeplab_ext.engine import launch
 from mmseg_deeplab_ext.engine.launch import evaluation_runner, load_config, training_runner
+from mmseg_deeplab_ext.errors import ConfigError
 
 
 @pytest.fixture
@@ -28,7 +29,9 @@ def checked(monkeypatch):
     monkeypatch.setattr(
         launch,
         "_build_runner",
-        lambda kind, cfg, notes: SimpleNamespace(kind=kind, cfg=cfg, world_size=1),
+        lambda kind, cfg, notes: SimpleNamespace(
+            kind=kind, cfg=cfg, notes=notes, world_size=1, register_hook=lambda hook: None
+        ),
     )
     return models
 
@@ -67,31 +70,68 @@ def test_an_evaluation_loads_the_checkpoint_and_resumes_nothing(checkpoint):
     assert cfg.resume is False
 
 
-def test_tta_wraps_the_model_and_takes_its_own_pipeline_before_the_check(checkpoint, checked):
+def test_tta_wraps_the_model_before_the_check(checkpoint, checked):
     leaf = {"type": "BaseSegDataset", "pipeline": []}
     cfg = Config(
         {
             "model": {"type": "EncoderDecoder"},
             "tta_model": {"type": "SegTTAModel"},
             "tta_pipeline": [{"type": "TestTimeAug"}],
-            "test_dataloader": {"dataset": {"type": "ConcatDataset", "datasets": [leaf, leaf]}},
+            "test_dataloader": {"dataset": leaf},
         }
     )
     cfg = evaluation_runner(cfg, checkpoint=checkpoint, tta=True).cfg
     assert cfg.model.to_dict() == {"type": "SegTTAModel", "module": {"type": "EncoderDecoder"}}
     assert checked == [cfg.model]
-    for leaf in cfg.test_dataloader.dataset.datasets:
-        assert leaf.pipeline[0].type == "TestTimeAug"
+
+
+MIXED = {
+    "backbone": {"output_stride": 8},
+    "decode_head": {"dilations": (1, 6, 12, 18)},
+    "data_preprocessor": {"size": (96, 97), "test_cfg": {"size": (97, 100)}},
+}
+
+
+@pytest.mark.usefixtures("checked")
+def test_what_is_odd_about_a_config_is_said_in_the_log(checkpoint, tmp_path):
+    cfg = Config({"model": MIXED, "launcher": "none", "work_dir": str(tmp_path)})
+    evaluation = evaluation_runner(cfg, checkpoint=checkpoint).notes
+    training = training_runner(cfg).notes
+    assert [note.split("=")[0].rpartition(".")[2] for note in evaluation] == ["dilations", "size"]
+    assert len(training) == 3
+
+
+@pytest.mark.usefixtures("checked")
+@pytest.mark.parametrize("name", ["--work-dir", "--out", "--show-dir"])
+def test_folders_that_can_not_be_made_stop_an_evaluation(checkpoint, tmp_path, name):
+    (tmp_path / "file").touch()
+    bad = str(tmp_path / "file" / "folder")
+    cfg = Config({"test_evaluator": {"type": "mmseg.IoUMetric"}})
+    if name == "--work-dir":
+        cfg.work_dir = bad
+    if name == "--show-dir":
+        cfg.visualizer = {"save_dir": bad}
+    with pytest.raises(ConfigError, match=rf"{name} {bad}: Not a directory"):
+        evaluation_runner(cfg, checkpoint=checkpoint, out=bad if name == "--out" else None)
+
+
+@pytest.mark.usefixtures("checked")
+def test_a_work_dir_that_can_not_be_made_stops_a_training(tmp_path):
+    (tmp_path / "file").touch()
+    cfg = Config({"launcher": "none", "work_dir": str(tmp_path / "file" / "folder")})
+    with pytest.raises(ConfigError, match="--work-dir"):
+        training_runner(cfg)
 
 
 @pytest.mark.usefixtures("checked")
 @pytest.mark.parametrize("as_list", [False, True])
-def test_out_reaches_the_iou_metric_alone_or_among_others(checkpoint, as_list):
+def test_out_reaches_the_iou_metric_alone_or_among_others(checkpoint, tmp_path, as_list):
+    out = str(tmp_path / "labels")
     metric = {"type": "mmseg.IoUMetric"}
     evaluator = [{"type": "DumpResults"}, metric] if as_list else metric
     cfg = evaluation_runner(
-        Config({"test_evaluator": evaluator}), checkpoint=checkpoint, out="labels"
+        Config({"test_evaluator": evaluator}), checkpoint=checkpoint, out=out
     ).cfg
     found = cfg.test_evaluator[1] if as_list else cfg.test_evaluator
-    assert found.output_dir == "labels"
+    assert found.output_dir == out
     assert not as_list or "output_dir" not in cfg.test_evaluator[0]

@@ -75,7 +75,7 @@ def test_a_feature_map_that_is_not_there_or_has_another_width_is_named(arguments
 
 
 def test_the_pooled_windows_move_by_the_stride_and_are_resized_with_aligned_corners():
-    pooling = ImagePooling(1, 1, kernel_size=(2, 3), stride=(2, 3), norm_cfg=dict(type="BN"))
+    pooling = ImagePooling(1, 1, crop_size=(2, 3), stride=(2, 3), norm_cfg=dict(type="BN"))
     pooling.conv = torch.nn.Identity()
     x = torch.randn(1, 1, 7, 10, dtype=torch.float64)
     # TensorFlow's VALID pooling: whole windows only, the rest of the map is left out.

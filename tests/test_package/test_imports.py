@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "config_values": set(),
     "layers": {"arch", "config_values"},
     "registry": set(),
+    "segmentors": {"decode_heads", "layers", "registry"},
     "backbones": {"arch", "checkpoints", "config_values", "layers", "registry"},
     "decode_heads": {"arch", "checkpoints", "config_values", "layers", "registry"},
     "atomic_files": set(),
@@ -31,9 +32,13 @@ MAY_IMPORT = {
         *("arch", "atomic_files", "config_values", "datasets", "download", "registry"),
         "tool_paths",
     },
-    "datasets": {"atomic_files", "download", "progress", "registry", "tool_paths"},
-    "engine": {"checkpoints", "config_values", "datasets", "registry"},
-    "losses": {"registry"},
+    "datasets": {
+        *("atomic_files", "config_values", "download", "progress", "registry", "tool_paths"),
+    },
+    "engine": {"arch", "checkpoints", "config_values", "datasets", "registry"},
+    "losses": {"config_values", "registry"},
+    "export": {"atomic_files", "config_values", "prediction"},
+    "prediction": {"atomic_files", "checkpoints", "datasets", "engine", "progress"},
     "compat": {"hosts"},
     "safe_globals": set(),
     "tool_paths": set(),
@@ -54,7 +59,8 @@ HOST_FREE = [
 WITH_TORCH = {
     f"checkpoints/{name}.py"
     for name in (
-        *("config_file", "conversion", "convert", "dataset_meta", "export", "fit", "loader"),
+        *("ade20k", "config_file", "conversion", "convert", "dataset_meta", "export", "fit"),
+        "loader",
         "zoo",
     )
 }

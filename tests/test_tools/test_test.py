@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 
@@ -126,6 +127,7 @@ def test_a_checkpoint_that_does_not_exist_is_named(evaluate, write_config):
     ("lines", "arguments", "message"),
     [
         (["tta_pipeline = None"], ["--tta"], "--tta needs tta_pipeline"),
+        (["tta_pipeline = [dict(type='TestTimeAug')]"], ["--tta"], "has TestTimeAug"),
         (
             ['test_evaluator = dict(type="mmseg.CityscapesMetric", output_dir="x")'],
             ["--out", "y"],
@@ -142,3 +144,15 @@ def test_an_argument_that_the_config_can_not_serve_is_explained(
     run = write_config("unfit", *lines)
     with pytest.raises(ConfigError, match=message):
         evaluate(run.config, checkpoint, *arguments)
+
+
+@pytest.mark.parametrize("tta", [[], ["--tta"]])
+def test_a_checkpoint_with_other_classes_stops_before_the_first_image(
+    evaluate, write_config, tmp_path, tta
+):
+    checkpoint = tmp_path / "other.pth"
+    weights = {"decode_head.conv_seg.weight": torch.zeros(5, 256, 1, 1)}
+    torch.save({"meta": {}, "state_dict": weights}, checkpoint)
+    run = write_config("other")
+    with pytest.raises(ConfigError, match=r"other\.pth was trained for 5 classes .* model has 7"):
+        evaluate(run.config, checkpoint, *tta)

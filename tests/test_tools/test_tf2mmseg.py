@@ -12,7 +12,7 @@ from mmseg_deeplab_ext.checkpoints.errors import (
 )
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from tests.support.processes import run_command
-from tests.support.tf_files import MNV2_VOC, variables, write_network
+from tests.support.tf_files import MNV2_ADE, MNV2_VOC, variables, write_network
 from tests.support.tool_modules import TOOLS, load_tool
 
 
@@ -154,6 +154,15 @@ def test_list_prints_every_name_and_shape_even_if_the_file_is_refused(
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert set(tensors) <= set(lines)
     assert lines["surprise"].endswith("[3, 4]")
+
+
+def test_ade20ks_channel_0_is_dropped_on_request(convert, tmp_path):
+    write_network(tmp_path / "ade", MNV2_ADE)
+    convert(tmp_path / "ade", tmp_path / "150.pth", "--ade150")
+    content = torch.load(tmp_path / "150.pth", weights_only=True)
+    bias = torch.from_numpy(variables(MNV2_ADE)["logits/semantic/biases"])
+    assert torch.equal(content["state_dict"]["decode_head.conv_seg.bias"], bias[1:])
+    assert len(content["meta"]["dataset_meta"]["classes"]) == 150
 
 
 def test_there_and_back_again_is_bit_exact(convert, source, tmp_path):

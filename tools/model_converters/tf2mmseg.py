@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(plan.report())
         if args.list:
             print("\n".join(name_table(checkpoint, plan)))
-        convert(checkpoint, plan, outputs, dry_run=args.dry_run, **config)
+        convert(checkpoint, plan, outputs, dry_run=args.dry_run, ade150=args.ade150, **config)
     print("nothing written" if args.dry_run or not args.out else f"written: {outputs}")
 
 
@@ -87,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         "--drop-logits",
         action="store_true",
         help="leave out the last layer, to train another number of classes",
+    )
+    parser.add_argument(
+        "--ade150",
+        action="store_true",
+        help="turn ADE20K's 151 channels into MMSegmentation's 150 classes: drop channel 0",
     )
     parser.add_argument(
         "--ignore", nargs="+", default=[], metavar="NAME", help="further variables to leave out"

@@ -3,48 +3,39 @@
 dataset_type = "ADE20KDataset"
 data_root = "data/ade/ADEChallengeData2016"
 crop_size = (513, 513)
-# TensorFlow scales the image by one of seven factors, pads and crops; no colour jitter.
+# TensorFlow: --min_resize_value=513 --max_resize_value=513 --resize_factor=16, the output stride.
+resize = dict(type="mmseg_deeplab_ext.ResizeToRange", scale=513, max_size=513, factor=16)
+# As TensorFlow: scale, pad with the mean pixel, crop, flip; no colour jitter.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
-    # TensorFlow: --min_resize_value=513 --max_resize_value=513
-    dict(type="Resize", scale=(513, 513), keep_ratio=True),
+    dict(type="LoadAnnotations"),
+    resize,
     dict(
-        type="RandomChoice",
-        transforms=[
-            [dict(type="Resize", scale_factor=factor)]
-            for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
-        ],
+        type="mmseg_deeplab_ext.RandomScaleCrop",
+        crop_size=crop_size,
+        ratio_range=(0.5, 2.0),
+        step=0.25,
+        pad_val=dict(img=127.5, seg=255),
     ),
-    dict(type="RandomCrop", crop_size=crop_size),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
+# Predictions are brought back to the size of the file and compared there, as MMSegmentation does.
+# TensorFlow compares at the resized size: LoadAnnotations first, then ResizeToRange with
+# as_original=True.
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(513, 513), keep_ratio=True),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
+    resize,
+    dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-tta_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(513, 513), keep_ratio=True),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [
-                dict(type="Resize", scale_factor=factor)
-                for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-            ],
-            [
-                dict(type="RandomFlip", prob=0.0, direction="horizontal"),
-                dict(type="RandomFlip", prob=1.0, direction="horizontal"),
-            ],
-            [dict(type="LoadAnnotations", reduce_zero_label=True)],
-            [dict(type="PackSegInputs")],
-        ],
-    ),
-]
+# TensorFlow: --eval_scales, --add_flipped_images. The model scales and flips the padded image.
+tta_pipeline = test_pipeline
+tta_model = dict(
+    type="mmseg_deeplab_ext.DeepLabTTAModel",
+    scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75),
+    flip=True,
+)
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,

@@ -3,18 +3,17 @@
 dataset_type = "CityscapesDataset"
 data_root = "data/cityscapes"
 crop_size = (769, 769)
-# TensorFlow scales the image by one of seven factors, pads and crops; no colour jitter.
+# As TensorFlow: scale, pad with the mean pixel, crop, flip; no colour jitter.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
     dict(
-        type="RandomChoice",
-        transforms=[
-            [dict(type="Resize", scale_factor=factor)]
-            for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
-        ],
+        type="mmseg_deeplab_ext.RandomScaleCrop",
+        crop_size=crop_size,
+        ratio_range=(0.5, 2.0),
+        step=0.25,
+        pad_val=dict(img=127.5, seg=255),
     ),
-    dict(type="RandomCrop", crop_size=crop_size),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackSegInputs"),
 ]
@@ -23,21 +22,13 @@ test_pipeline = [
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-tta_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [dict(type="Resize", scale_factor=factor) for factor in (0.75, 1.0, 1.25)],
-            [
-                dict(type="RandomFlip", prob=0.0, direction="horizontal"),
-                dict(type="RandomFlip", prob=1.0, direction="horizontal"),
-            ],
-            [dict(type="LoadAnnotations")],
-            [dict(type="PackSegInputs")],
-        ],
-    ),
-]
+# TensorFlow: --eval_scales, --add_flipped_images. The model scales and flips the padded image.
+tta_pipeline = test_pipeline
+tta_model = dict(
+    type="mmseg_deeplab_ext.DeepLabTTAModel",
+    scales=(0.75, 1.0, 1.25),
+    flip=True,
+)
 train_dataloader = dict(
     batch_size=16,
     num_workers=4,

@@ -12,8 +12,8 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
     ),
-    # Weights start from random (He). To start from a file, add to the backbone
-    #   init_cfg=dict(type="Pretrained", checkpoint="FILE.pth", prefix="backbone.")
+    # Weights start from random (He). To start from Google's ImageNet weights, add to the backbone
+    #   init_cfg=dict(type="Pretrained", checkpoint="tf-zoo://resnet_v1_50_beta_imagenet")
     # Only weights of this network fit: open-mmlab://resnet101_v1c has a 64-channel stem and
     # strides in the first unit of each block; here the stem is 128 wide and strides come last.
     backbone=dict(

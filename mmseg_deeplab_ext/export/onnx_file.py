@@ -1,0 +1,214 @@
+"""The export: config and checkpoint in, verified ONNX file out."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.onnx.errors
+from mmengine.config import Config
+from mmseg.models import SegDataPreProcessor
+
+from mmseg_deeplab_ext.atomic_files import file_made_whole
+from mmseg_deeplab_ext.config_values import whole_numbers
+from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.export.errors import ExportError
+from mmseg_deeplab_ext.export.folding import folded
+from mmseg_deeplab_ext.export.graph import InferenceGraph
+from mmseg_deeplab_ext.export.packages import import_packages
+from mmseg_deeplab_ext.export.resizing import ResizeRange
+from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
+from mmseg_deeplab_ext.prediction.network import load_network
+
+# deeplab/export_model.py.
+INPUT = "ImageTensor"
+PREDICTIONS = "SemanticPredictions"
+PROBABILITIES = "SemanticProbabilities"
+# The newest operators used: Resize with aligned corners and Pad with computed sizes (11), ArgMax
+# with a rule for ties (12), Slice and Clip of int64. 13 is read by everything that reads these.
+OPSET = 13
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has done.
+
+    Attributes:
+        crop_size: height and width that the graph pads every image to; None if it does not.
+        verified: the comparison with PyTorch, per image.
+        slides: whether the config evaluates in sliding windows, which the graph does not.
+    """
+
+    crop_size: tuple[int, int] | None
+    verified: list[Verified]
+    slides: bool
+
+
+def export_onnx(
+    cfg: Config,
+    checkpoint: str,
+    path: str | os.PathLike[str],
+    *,
+    crop_size: tuple[int, int] | None = None,
+    dynamic: bool = False,
+    resize: ResizeRange | None = None,
+    probabilities: bool = False,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a segmentor as an ONNX file and verify it; a file that fails is not left behind.
+
+    Args:
+        cfg: config of the segmentor.
+        checkpoint: its weights: a file, or an address such as ``tf://`` and ``tf-zoo://``.
+        path: the file to write.
+        crop_size: height and width that the graph pads every image to; by default those that the
+            config pads to in its tests. The graph fails on a larger image.
+        dynamic: let the graph run the network at each image's own size instead.
+        resize: how the graph resizes images first.
+        probabilities: let the graph return them, too.
+        overwrite: replace a file that is there already.
+
+    Raises:
+        ConfigError: the config, or its combination with the arguments, can't be exported.
+        CheckpointError: the weights can't be read or do not fit.
+        EnvironmentNotReadyError: onnx or onnxruntime is missing.
+        ExportError: the file can't be written, or differs from PyTorch.
+    """
+    path = Path(path)
+    _check_writable(path, overwrite=overwrite)
+    if dynamic and crop_size is not None:
+        raise ConfigError(f"crop_size={crop_size} and dynamic contradict each other: give one")
+    onnx, onnxruntime = import_packages()
+    segmentor, _ = load_network(copy.deepcopy(cfg), checkpoint, device="cpu")
+    configured = _configured_crop(segmentor.data_preprocessor)
+    crop = None if dynamic else _chosen_crop(crop_size, configured, name=str(cfg.filename))
+    graph = InferenceGraph(segmentor, crop_size=crop, resize=resize, probabilities=probabilities)
+    sizes = _image_sizes(crop, configured=configured, resize=resize)
+    try:
+        with file_made_whole(path) as temporary:
+            _write(graph, temporary, size=sizes[0])
+            _declare_shapes(temporary, num_classes=segmentor.decode_head.out_channels, onnx=onnx)
+            verified = verify(temporary, graph, sizes, onnxruntime=onnxruntime)
+    except OSError as error:
+        raise ExportError(f"{path} can't be written: {error}") from error
+    return Exported(
+        crop_size=crop,
+        verified=verified,
+        slides=(segmentor.test_cfg or {}).get("mode") == "slide",
+    )
+
+
+def _check_writable(path: Path, *, overwrite: bool) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise ExportError(f"{path}: the folder {folder} does not exist; create it")
+    if path.is_dir():
+        raise ExportError(f"{path} is a folder, expected the name of a file")
+    if path.exists() and not overwrite:
+        raise ExportError(f"{path} exists already; --force overwrites it")
+    if not os.access(folder, os.W_OK):
+        raise ExportError(f"{path}: the folder {folder} is not writable")
+
+
+def _configured_crop(preprocessor: Any) -> tuple[int, int] | None:
+    """The size that images are padded to in tests; None if they are not."""
+    if not isinstance(preprocessor, SegDataPreProcessor):
+        return None
+    size = (preprocessor.test_cfg or {}).get("size")
+    return None if size is None else tuple(size)
+
+
+def _chosen_crop(
+    given: tuple[int, int] | None, configured: tuple[int, int] | None, *, name: str
+) -> tuple[int, int]:
+    if given is None and configured is None:
+        raise ConfigError(
+            f"{name} pads to no fixed size in its tests (model.data_preprocessor.test_cfg.size): "
+            "give --crop-size HEIGHT WIDTH, or --dynamic to run at each image's own size"
+        )
+    return whole_numbers("crop_size", given or configured, minimum=1, count=2)
+
+
+def _image_sizes(
+    crop: tuple[int, int] | None,
+    *,
+    configured: tuple[int, int] | None,
+    resize: ResizeRange | None,
+) -> list[tuple[int, int]]:
+    """Sizes of the images to trace and verify with, the first for both.
+
+    Raises:
+        ConfigError: images that are resized as wanted are larger than the crop.
+    """
+    if crop is None:
+        # Both odd, then both even: paddings differ. Not below the configured size, which the
+        # network may need (image_pooling with a crop_size). Resized, the shorter side is always
+        # the same, so that an upright image is needed besides.
+        height, width = configured or (129, 161)
+        odd, even = (height | 1, width | 1), ((height + 1) & ~1, (width + 15) & ~1)
+        return [odd, even] if resize is None else [odd, even, even[::-1]]
+    if resize is None:
+        return [(max(1, crop[0] * 3 // 4), max(1, crop[1] * 2 // 3)), crop]
+    if not _fits(crop, crop=crop, resize=resize):
+        size = " x ".join(map(str, resize.size(torch.tensor(crop)).tolist()))
+        raise ConfigError(
+            f"{resize} makes {size} of an image of {crop[0]} x {crop[1]}, which is larger than the "
+            "crop: give a max_resize_value within the crop, or a larger crop"
+        )
+    larger, smaller = (2 * crop[0], 2 * crop[1]), (crop[0] // 2 + 1, crop[1] // 2 + 1)
+    return [larger, smaller] if _fits(smaller, crop=crop, resize=resize) else [larger, crop]
+
+
+def _fits(size: tuple[int, int], *, crop: tuple[int, int], resize: ResizeRange) -> bool:
+    """Whether an image of this size, resized, is within the crop."""
+    return bool((resize.size(torch.tensor(size)) <= torch.tensor(crop)).all())
+
+
+def _write(graph: InferenceGraph, path: Path, *, size: tuple[int, int]) -> None:
+    """Trace the graph with its batch norms folded."""
+    outputs = [PREDICTIONS, PROBABILITIES][: 1 + graph.probabilities]
+    options: dict[str, Any] = {
+        "input_names": [INPUT],
+        "output_names": outputs,
+        "dynamic_axes": {name: {1: "height", 2: "width"} for name in (INPUT, *outputs)},
+        "opset_version": OPSET,
+    }
+    # The exporter that traces. PyTorch's other one, the default since 2.9, needs a third package
+    # and a rule for every size that a graph computes.
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        options["dynamo"] = False
+    with warnings.catch_warnings(), torch.no_grad():
+        # It warns of each comparison of sizes in the network; whether one of them matters is what
+        # the verification with images of other sizes finds out.
+        warnings.simplefilter("ignore")
+        image = torch.from_numpy(random_image(*size))
+        try:
+            torch.onnx.export(folded(graph), (image,), str(path), **options)
+        except torch.onnx.errors.OnnxExporterError as error:
+            reason = str(error).partition("\n")[0]  # a listing of the graph follows
+            raise ExportError(f"PyTorch can't write this network as ONNX: {reason}") from error
+
+
+def _declare_shapes(path: Path, *, num_classes: int, onnx: Any) -> None:
+    """Write down the sizes of the outputs that don't depend on the image: batch and classes.
+
+    Raises:
+        ExportError: the file is no valid ONNX.
+    """
+    model = onnx.load(str(path))
+    for output in model.graph.output:
+        dims = output.type.tensor_type.shape.dim
+        dims[0].dim_value = 1
+        if output.name == PROBABILITIES:
+            dims[3].dim_value = num_classes
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"what was written is no valid ONNX: {error}") from error
+    onnx.save(model, str(path))

@@ -1,0 +1,118 @@
+"""The written file against the network that it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+import torch
+
+from mmseg_deeplab_ext.export.errors import ExportError
+from mmseg_deeplab_ext.export.graph import InferenceGraph
+
+TOLERANCE = 1e-4
+"""Largest difference, as a share of the largest logit. Two correct float32 programs differ by some
+1e-6; the mistakes that a graph can have (a size that stayed fixed, another padding or resizing)
+change the logits by 1e-2 and more."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How one image came out.
+
+    Attributes:
+        size: height and width of the image.
+        clear: share of the pixels whose two largest logits differ by more than the tolerance.
+            At each of these the labels agree.
+        differing: number of the other pixels whose labels differ.
+        probability_error: largest difference of a probability; None where the file has none.
+    """
+
+    size: tuple[int, int]
+    clear: float
+    differing: int
+    probability_error: float | None
+
+
+def verify(
+    path: Path, graph: InferenceGraph, sizes: Sequence[tuple[int, int]], *, onnxruntime: Any
+) -> list[Verified]:
+    """Run the file and PyTorch on random images and compare.
+
+    Args:
+        path: the ONNX file.
+        graph: what it should compute, with its batch norms not folded.
+        sizes: height and width of each image.
+        onnxruntime: the package.
+
+    Raises:
+        ExportError: the file can't be run, or something differs.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; its warnings are about initializers it optimises away
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+        return [_verify_image(session, graph, random_image(*size)) for size in sizes]
+    except _exceptions_of(onnxruntime) as error:
+        raise ExportError(f"onnxruntime can't run what was written: {error}") from error
+
+
+def _exceptions_of(onnxruntime: Any) -> tuple[type[Exception], ...]:
+    """Its exceptions: one per status code, without a class in common but ``Exception``."""
+    codes = vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+    return tuple(code for code in codes if isinstance(code, type) and issubclass(code, Exception))
+
+
+def random_image(height: int, width: int) -> np.ndarray:
+    """uint8 RGB image [1, height, width, 3]: patches of random colours with noise."""
+    random = np.random.default_rng(0)
+    patches = random.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3))
+    image = patches.repeat(16, axis=0).repeat(16, axis=1)[:height, :width]
+    noise = random.integers(-20, 21, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)[None]
+
+
+def _verify_image(session: Any, graph: InferenceGraph, image: np.ndarray) -> Verified:
+    size = tuple(image.shape[1:3])
+    expected, clear, largest = _expected(graph, torch.from_numpy(image))
+    found = session.run(None, {session.get_inputs()[0].name: image})
+    for ours, theirs in zip(expected, found):
+        if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
+            raise ExportError(
+                f"for an image of {size} the file returns {theirs.dtype} {theirs.shape}, PyTorch "
+                f"{ours.dtype} {ours.shape}"
+            )
+    differing = expected[0] != found[0]
+    if (differing & clear).any():
+        raise ExportError(
+            f"for an image of {size} the file labels {(differing & clear).mean():.2%} of the "
+            "pixels differently from PyTorch, although their class is clear"
+        )
+    error = float(np.abs(expected[1] - found[1]).max()) if graph.probabilities else None
+    # A NaN fails as well.
+    if error is not None and not error <= TOLERANCE * max(1.0, largest):
+        raise ExportError(
+            f"for an image of {size} the file's probabilities differ from PyTorch's by up to "
+            f"{error:.1e}"
+        )
+    return Verified(size, float(clear.mean()), int(differing.sum()), error)
+
+
+def _expected(
+    graph: InferenceGraph, image: torch.Tensor
+) -> tuple[list[np.ndarray], np.ndarray, float]:
+    """The outputs of PyTorch, where the class is clear, and the largest logit's magnitude."""
+    with torch.no_grad():
+        logits = graph.logits(image)
+        largest = float(logits.abs().max())
+        if not np.isfinite(largest):
+            raise ExportError(
+                "the network's logits are not finite: the checkpoint's weights are broken"
+            )
+        top = logits.topk(2, dim=1).values
+        clear = graph.to_original(top[:, 0] - top[:, 1] > TOLERANCE * largest, image)
+        return [each.numpy() for each in graph.outputs(logits, image)], clear.numpy(), largest

@@ -1,0 +1,5 @@
+"""Predictions for pictures: from files, folders and globs to label maps and overlays."""
+
+from mmseg_deeplab_ext.prediction.predict import PredictOptions, Report, predict_files
+
+__all__ = ["PredictOptions", "Report", "predict_files"]

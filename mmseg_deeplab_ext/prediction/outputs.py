@@ -1,0 +1,118 @@
+"""What a prediction is written as: a label map with a palette, and an overlay to look at."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from mmseg_deeplab_ext.atomic_files import write_atomically
+from mmseg_deeplab_ext.datasets.label_png import encode_label_png
+from mmseg_deeplab_ext.engine.output_folders import check_output_folders
+from mmseg_deeplab_ext.prediction.errors import PredictionError
+from mmseg_deeplab_ext.prediction.pictures import Picture
+
+_NAMED = 5
+"""How many existing files a message lists."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where predictions go.
+
+    Attributes:
+        folder: It gets the subfolders ``labels`` (indices of the model's classes, from 0, also
+            where the data set's own files count from 1) and, if wanted, ``overlays``.
+        overlay: Whether to write overlays.
+        opacity: Share of the class's colour in an overlay, 0 to 1.
+        overwrite: Whether existing files may be replaced.
+    """
+
+    folder: Path
+    overlay: bool = True
+    opacity: float = 0.5
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.opacity <= 1:
+            raise PredictionError(f"The opacity is {self.opacity}; allowed are 0 to 1.")
+
+    @property
+    def labels(self) -> Path:
+        """Folder of the label maps."""
+        return self.folder / "labels"
+
+    @property
+    def overlays(self) -> Path:
+        """Folder of the overlays."""
+        return self.folder / "overlays"
+
+    def check(self, pictures: Sequence[Picture]) -> None:
+        """Demand, before the work, that everything can be written; makes the folders.
+
+        Raises:
+            PredictionError: Files exist already.
+            ConfigError: A folder can't be made, or no file can be written into it.
+        """
+        paths = [path for picture in pictures for path in self._paths(picture)]
+        existing = [str(path) for path in paths if path.exists()]
+        if existing and not self.overwrite:
+            more = f" and {len(existing) - _NAMED} more" if len(existing) > _NAMED else ""
+            raise PredictionError(
+                f"{len(existing)} of {len(paths)} files to write exist already: "
+                f"{', '.join(existing[:_NAMED])}{more}. Choose another --out, or pass --force to "
+                "replace them."
+            )
+        for folder in sorted({path.parent for path in paths}):
+            check_output_folders({"--out": str(folder)})
+
+    def write(
+        self,
+        picture: Picture,
+        label: np.ndarray,
+        image: np.ndarray | None,
+        *,
+        colours: np.ndarray,
+    ) -> None:
+        """Write the files of one prediction; each appears whole or not at all.
+
+        Args:
+            picture: Which one it is.
+            label: (height, width), uint8: indices of classes.
+            image: (height, width, 3), uint8, RGB; None where no overlays are wanted.
+            colours: (256, 3), uint8; row = index of a class.
+
+        Raises:
+            PredictionError: A file can't be written.
+        """
+        contents = [encode_label_png(label, colours)]
+        if image is not None:
+            contents.append(_overlay_png(image, colours[label], opacity=self.opacity))
+        for path, content in zip(self._paths(picture), contents):
+            try:
+                write_atomically(path, content)
+            except OSError as error:
+                raise PredictionError(f"{path} can't be written: {error}") from error
+
+    def _paths(self, picture: Picture) -> Iterator[Path]:
+        yield self.labels / picture.name
+        if self.overlay:
+            yield self.overlays / picture.name
+
+    def __str__(self) -> str:
+        places = [self.labels, self.overlays][: 1 + self.overlay]
+        return ", ".join(os.fspath(place) for place in places)
+
+
+def _overlay_png(image: np.ndarray, painted: np.ndarray, *, opacity: float) -> bytes:
+    """Blend an image with the colours of its classes, both (height, width, 3), uint8."""
+    blended = Image.blend(Image.fromarray(image), Image.fromarray(painted), opacity)
+    buffer = io.BytesIO()
+    # The quickest level: the default takes several times as long for a file a tenth smaller.
+    blended.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,130 @@
+"""From an image file to what a segmentor takes, through the config's own test pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+import mmcv
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+
+from mmseg_deeplab_ext.datasets.config_walk import leaf_datasets, step_name
+from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.prediction.errors import UnreadableImageError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image on its way to the segmentor.
+
+    Attributes:
+        inputs: Tensor (channels, height, width), as the pipeline packed it.
+        sample: MMSegmentation's data sample; ``ori_shape`` is the size of the image file.
+        image: The image file as it was loaded: (height, width[, channels]), grey or BGR.
+    """
+
+    inputs: Any
+    sample: Any
+    image: np.ndarray
+
+    def rgb(self) -> np.ndarray:
+        """The image in 8 bits of red, green and blue, (height, width, 3)."""
+        image = np.atleast_3d(self.image)[..., :3].clip(0, 255).astype(np.uint8, copy=False)
+        return np.ascontiguousarray(np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3)))
+
+
+class Preparation:
+    """The test pipeline of a config without its annotations.
+
+    Images are decoded by the config's own loading step, so predictions are those of
+    ``tools/test.py``: MMCV's decoder turns greyscale, 16 bits and CMYK into 8 bits of three
+    channels, ignores transparency, and applies the orientation in EXIF data as viewers do.
+
+    Args:
+        cfg: A whole config. The pipeline is the one of its test data set, or ``test_pipeline``.
+        fit: (height, width) into which larger images are shrunk, keeping their aspect ratio.
+
+    Raises:
+        ConfigError: There is no test pipeline, or it does not load and pack an image.
+    """
+
+    def __init__(self, cfg: Config, *, fit: tuple[int, int] | None = None) -> None:
+        steps = [step for step in _test_pipeline(cfg) if "Annotation" not in step_name(step)]
+        names = [step_name(step) for step in steps]
+        if len(names) < 2 or not names[0].startswith("Load") or names[-1] != "PackSegInputs":
+            raise ConfigError(
+                "The test pipeline must start with a step that loads the image and end with "
+                f"PackSegInputs; that of {cfg.filename} is {', '.join(names) or 'empty'}."
+            )
+        self._load, self._change, self._pack = (
+            Compose(part) for part in (steps[:1], steps[1:-1], steps[-1:])
+        )
+        self._fit = fit
+
+    def __call__(self, path: Path) -> Prepared:
+        """Prepare one file.
+
+        Raises:
+            UnreadableImageError: The file can't be read, or is not an image that can be decoded.
+        """
+        loaded = _load(self._load, path)
+        image = loaded["img"]  # steps below put a new array in its place
+        results = self._change(loaded)
+        if self._fit is not None:
+            _shrink(results, self._fit)
+        packed = self._pack(results)
+        return Prepared(packed["inputs"], packed["data_samples"], image)
+
+
+def _test_pipeline(cfg: Config) -> list[Mapping[str, Any]]:
+    loader = cfg.get("test_dataloader")
+    pipeline = None
+    if loader:
+        pipeline = next(leaf_datasets(loader["dataset"])).get("pipeline")
+    pipeline = pipeline or cfg.get("test_pipeline")
+    if not pipeline:
+        raise ConfigError(
+            f"{cfg.filename} has no test pipeline: neither test_dataloader.dataset.pipeline nor "
+            "test_pipeline is set. Add `test_pipeline = [dict(type='LoadImageFromFile'), "
+            "dict(type='PackSegInputs')]` to the config."
+        )
+    return pipeline
+
+
+def _load(step: Callable[[dict], dict | None], path: Path) -> dict[str, Any]:
+    try:
+        cut_off = _is_cut_off_jpeg(path.read_bytes())
+        results = None if cut_off else step({"img_path": str(path)})
+    # The decoders raise whatever they like (cv2.error, OSError, SyntaxError, AssertionError).
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnreadableImageError(f"it can't be read as an image ({reason})") from error
+    if cut_off:
+        raise UnreadableImageError("the JPEG file is cut off")
+    if results is None:  # ignore_empty
+        raise UnreadableImageError("it can't be read as an image")
+    return results
+
+
+def _is_cut_off_jpeg(content: bytes) -> bool:
+    """Whether a file is a JPEG that lacks its end: OpenCV 4 fills it up without an error.
+
+    After the last start of a scan (FF DA) there must be an end of the image (FF D9). Neither
+    occurs within a scan's data (ITU-T T.81, B.1.1.5); some cameras append data after the end.
+    """
+    return content[:2] == b"\xff\xd8" and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0
+
+
+def _shrink(results: dict[str, Any], fit: tuple[int, int]) -> None:
+    """Make ``results["img"]`` fit into (height, width), if it is larger."""
+    height, width = results["img"].shape[:2]
+    ratio = min(fit[0] / height, fit[1] / width)
+    if ratio >= 1:
+        return
+    size = max(round(width * ratio), 1), max(round(height * ratio), 1)
+    # "area" averages what it shrinks; bilinear samples it, and fine patterns alias.
+    results["img"] = mmcv.imresize(results["img"], size, interpolation="area")
+    results["img_shape"] = results["img"].shape[:2]

@@ -1,0 +1,59 @@
+"""What the preparation of an image knows about files."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_deeplab_ext.prediction.preparation import Prepared, _is_cut_off_jpeg
+
+
+def jpeg(size, **how):
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", **how)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("how", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.999])
+def test_a_jpeg_without_its_end_is_cut_off(how, share):
+    whole = jpeg(64, **how)
+    assert not _is_cut_off_jpeg(whole)
+    assert _is_cut_off_jpeg(whole[: int(len(whole) * share)])
+
+
+def test_what_cameras_put_before_and_after_the_image_does_not_matter():
+    thumbnail = Image.Exif().tobytes() + jpeg(16)
+    whole = jpeg(64, exif=thumbnail)
+    assert jpeg(16) in whole
+    assert not _is_cut_off_jpeg(whole)
+    assert not _is_cut_off_jpeg(whole + bytes(100) + b"SEFT")
+    assert _is_cut_off_jpeg(whole[: int(len(whole) * 0.7)])
+
+
+def test_other_formats_are_left_to_their_decoders():
+    assert not _is_cut_off_jpeg(b"")
+    assert not _is_cut_off_jpeg(b"\x89PNG and no more")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((2, 3), 7, np.uint8),
+        np.full((2, 3, 1), 7, np.uint8),
+        np.full((2, 3, 3), 7.4, np.float32),
+    ],
+    ids=["grey", "grey with an axis", "floats"],
+)
+def test_whatever_form_an_image_was_loaded_in_overlays_get_rgb_of_8_bits(image):
+    rgb = Prepared(None, None, image).rgb()
+    assert rgb.dtype == np.uint8
+    assert np.array_equal(rgb, np.full((2, 3, 3), 7))
+
+
+def test_overlays_get_red_first():
+    bgr = np.zeros((1, 1, 3), np.uint8)
+    bgr[0, 0] = 1, 2, 3
+    assert Prepared(None, None, bgr).rgb().tolist() == [[[3, 2, 1]]]

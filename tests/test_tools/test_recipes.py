@@ -1,0 +1,288 @@
+"""The recipes of docs/recipes.md run, from the first line to the last, on tiny data.
+
+Every config is the shipped one on a smaller network, on images of 65 pixels, with a few forward
+passes; all else in it stays. The model zoo is a server on loopback.
+"""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from PIL import Image
+
+from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
+from mmseg_deeplab_ext.engine.arguments import common_parser, parse
+from mmseg_deeplab_ext.engine.batch_size import share_global_batch
+from mmseg_deeplab_ext.engine.launch import load_config
+from tests.support.file_server import serve
+from tests.support.tf_files import R18_BETA_IMAGENET, cached_value, packed, write_network
+from tests.support.tool_modules import load_tool
+from tests.support.voc_layout import write_voc_folder
+from tests.test_tools.conftest import REPO
+
+TEXT = (REPO / "docs" / "recipes.md").read_text()
+IMAGENET = "tf-zoo://resnet_v1_101_beta_imagenet"
+CROP = (65, 65)
+STAGE1 = "configs/deeplabv3plus_r101beta_voc_stage1.py"
+STAGE2 = "configs/deeplabv3plus_r101beta_voc_stage2.py"
+WORK_DIR_OF_STAGE1 = Path("work_dirs/deeplabv3plus_r101beta_voc_stage1")
+SMALL_GPU = "configs/deeplabv3plus_r101beta_voc_12gb.py"
+
+
+def commands():
+    blocks = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def snippet(word):
+    """The one piece of Python that contains a word."""
+    (text,) = (t for t in re.findall(r"```python\n(.*?)```", TEXT, re.S) if word in t)
+    return text
+
+
+def shrink(value):
+    """Make crops and sizes small, in place, wherever they are in a config."""
+    if isinstance(value, list):
+        for part in value:
+            shrink(part)
+    elif isinstance(value, dict):
+        for key in ("crop_size", "size"):
+            if key in value:
+                value[key] = CROP
+        if value.get("type") == "mmseg_deeplab_ext.ResizeToRange":
+            value.update(scale=CROP[0], max_size=CROP[0])
+        for part in value.values():
+            shrink(part)
+
+
+def shrunk(name):
+    """A shipped config, with what makes it slow replaced."""
+    cfg = Config.fromfile(REPO / name)
+    shrink(cfg._cfg_dict)
+    cfg.model.backbone.update(depth=18, multi_grid=(1, 2))
+    cfg.model.decode_head.update(in_channels=512, c1_in_channels=64, channels=16)
+    cfg.global_batch_size //= 4
+    for split in ("train", "val", "test"):
+        cfg[f"{split}_dataloader"].update(num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.batch_size //= 4
+    cfg.optim_wrapper.optimizer.lr = 0.1  # so that one step shows in every float32 tensor
+    passes = cfg.optim_wrapper.get("accumulative_counts", 1)
+    cfg.train_cfg.update(max_iters=passes, val_interval=passes)
+    cfg.default_hooks.checkpoint.update(interval=passes, save_best=None)
+    return cfg
+
+
+def write_pair(root, image, label, values):
+    """Write an image of 40 x 30 pixels and its label image."""
+    for path in (image, label):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(image))
+    Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(root / image)
+    Image.fromarray(rng.integers(0, values, (30, 40), dtype=np.uint8)).save(root / label)
+
+
+def write_data(root):
+    """Every data set that the page names, with two images for each split."""
+    write_voc_folder(root / "VOCdevkit" / "VOC2012")
+    for split, ade in (("train", "training"), ("val", "validation")):
+        for number in (1, 2):
+            city = f"{split}/town/town_{number}"
+            write_pair(
+                root / "cityscapes",
+                f"leftImg8bit/{city}_leftImg8bit.png",
+                f"gtFine/{city}_gtFine_labelTrainIds.png",
+                values=19,
+            )
+            write_pair(
+                root / "ade" / "ADEChallengeData2016",
+                f"images/{ade}/ADE_{number}.jpg",
+                f"annotations/{ade}/ADE_{number}.png",
+                values=151,
+            )
+            name = f"{split}_{number}"
+            write_pair(root / "my_data", f"images/{name}.jpg", f"labels/{name}.png", values=3)
+        names = f"{split}_1\n{split}_2\n"
+        (root / "my_data" / f"{split}.txt").write_text(names)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder that looks like the checkout, with small configs and data."""
+    folder = tmp_path_factory.mktemp("recipes")
+    write_data(folder / "data")
+    for name in {word for line in commands() for word in line.split() if "configs/" in word}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (REPO / name).exists():
+            shrunk(name).dump(folder / name)
+    (folder / "configs/my_data.py").write_text(snippet("my_data"))
+    (folder / "configs/options.py").write_text(snippet("top_k_percent_pixels"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """The address of a model zoo whose ResNet-101-beta is a ResNet-18-beta."""
+    folder = tmp_path_factory.mktemp("zoo") / "resnet_v1_101"
+    folder.mkdir()
+    write_network(folder / "model.ckpt", R18_BETA_IMAGENET)
+    with serve() as server:
+        server.files[find_entry(IMAGENET).archive] = packed(folder)
+        yield server.url("")
+
+
+@pytest.fixture(scope="module")
+def finished():
+    """The commands that have run."""
+    return set()
+
+
+@pytest.fixture
+def run(folder, zoo, finished, monkeypatch):
+    """Run a command as in the page, in this process; what comes before it there has run, too."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DEEPLAB_ZOO_URL", zoo)
+    monkeypatch.setenv("TORCH_HOME", str(folder / "cache"))
+
+    def start(command):
+        python, tool, *arguments = shlex.split(command)
+        assert python == "python"
+        for position, word in enumerate(arguments):
+            if word.endswith(".pth"):
+                arguments[position] = newest(Path(word).parent)
+        if STAGE2 in command:  # the first stage ended at iteration 1 instead of 30,000
+            shutil.copy(newest(WORK_DIR_OF_STAGE1), WORK_DIR_OF_STAGE1 / "iter_30000.pth")
+        load_tool(re.fullmatch(r"tools/(.*)\.py", tool).group(1)).main(arguments)
+
+    def run(command):
+        before = commands()[: commands().index(command)] if command in commands() else []
+        for line in [*before, command]:
+            if line not in finished:
+                start(line)
+                finished.add(line)
+
+    return run
+
+
+def newest(work_dir):
+    """The last checkpoint of a training."""
+    return (work_dir / "last_checkpoint").read_text()
+
+
+def weights_after(run, config):
+    """Weights at the end of the training with a config, by name."""
+    run(f"python tools/train.py {config}")
+    checkpoint = newest(Path("work_dirs") / Path(config).stem)
+    return torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+
+
+def is_statistic(name):
+    return "running_" in name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command[:100])
+def test_the_command_runs(command, run, capsys):
+    run(command)
+    if "prepare_voc" in command:
+        assert "the VOCaug training set: 3" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_first_stage_starts_from_the_imagenet_weights_and_trains_batch_norm(run):
+    after = weights_after(run, STAGE1)
+    for rule in R18_BETA_IMAGENET.backbone.rules():
+        start = rule.to_torch(cached_value(rule.tf_name, rule.shape))
+        moved = after[rule.torch_name].numpy() - start
+        assert np.abs(moved).max() > 0, rule.torch_name
+        if rule.layout == "conv":  # random weights would be further away than their own size
+            assert np.linalg.norm(moved) < 0.5 * np.linalg.norm(start), rule.torch_name
+    statistics = [v for n, v in after.items() if n.startswith("decode_head.") and "mean" in n]
+    assert all(value.abs().max() > 0 for value in statistics)
+
+
+@pytest.mark.slow
+def test_the_second_stage_keeps_the_firsts_statistics_and_trains_all_the_rest(run):
+    before, after = (weights_after(run, config) for config in (STAGE1, STAGE2))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    kept = {name for name in before if is_statistic(name) or "num_batches" in name}
+    assert changed == set(before) - kept
+    assert {name.partition(".")[0] for name in kept} == {"backbone", "decode_head"}
+
+
+@pytest.mark.slow
+def test_the_small_gpu_recipe_makes_one_step_of_four_passes_with_all_statistics_frozen(run):
+    after = weights_after(run, SMALL_GPU)
+    start = {
+        rule.torch_name: rule.to_torch(cached_value(rule.tf_name, rule.shape))
+        for rule in R18_BETA_IMAGENET.backbone.rules()
+    }
+    for name, value in after.items():
+        if is_statistic(name):
+            assert np.array_equal(value, start.get(name, np.full(value.shape, "var" in name))), name
+    gamma = "backbone.layer1.0.bn1.weight"
+    assert not np.array_equal(after[gamma], start[gamma])
+    cfg = Config.fromfile(f"work_dirs/{Path(SMALL_GPU).stem}/{Path(SMALL_GPU).name}")
+    assert cfg.train_dataloader.batch_size * cfg.optim_wrapper.accumulative_counts == 4
+    assert cfg.train_cfg.max_iters == 4
+    assert cfg.model.backbone.with_cp
+    assert "Amp" in cfg.optim_wrapper.type
+
+
+@pytest.mark.slow
+def test_the_options_of_tensorflow_train_as_a_config(run):
+    run("python tools/train.py configs/options.py")
+    cfg = Config.fromfile("work_dirs/options/options.py")
+    assert cfg.model.decode_head.loss_decode.hard_example_mining_step == 10000
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        (
+            STAGE2,
+            "model.backbone.output_stride=8 model.decode_head.dilations=[1,12,24,36] "
+            "optim_wrapper.optimizer.lr=0.001",
+        ),
+        (STAGE1, "model.backbone.init_cfg=None"),
+        (
+            SMALL_GPU,
+            "train_dataloader.batch_size=8 optim_wrapper.accumulative_counts=2 "
+            "train_cfg.max_iters=60000 param_scheduler.0.end=60001",
+        ),
+        (
+            SMALL_GPU,
+            "load_from=FILE.pth model.backbone.init_cfg=None optim_wrapper.optimizer.lr=0.0001",
+        ),
+    ],
+)
+def test_the_options_in_the_text_fit_their_configs(config, options):
+    assert options in " ".join(TEXT.split())
+    parser = common_parser("Train")
+    arguments = [str(REPO / config), "--cfg-options", *options.split()]
+    given = parse(parser, arguments).cfg_options
+    cfg = load_config(str(REPO / config), options=given)
+    share_global_batch(cfg, 1, options=given)
+    assert cfg.global_batch_size == 16
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end - 1
+    MODELS.build(cfg.model)
+
+
+def test_the_second_stage_and_the_small_gpu_keep_the_batch_and_the_crop_of_the_first():
+    first, second, small = (Config.fromfile(REPO / name) for name in (STAGE1, STAGE2, SMALL_GPU))
+    assert second.load_from.startswith(f"{WORK_DIR_OF_STAGE1}/iter_{first.train_cfg.max_iters}.")
+    for cfg in (first, second, small):
+        passes = cfg.optim_wrapper.get("accumulative_counts", 1)
+        assert cfg.global_batch_size == cfg.train_dataloader.batch_size * passes == 16
+        assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end - 1 == 30000 * passes
+        assert cfg.model.data_preprocessor.size == (513, 513)
+
+
+def test_every_file_that_the_page_names_exists():
+    named = set(re.findall(r"(?:configs|tests|tools)/[\w./-]+\.\w+", TEXT))
+    assert {name for name in named if not (REPO / name).exists()} == {"configs/my_data.py"}

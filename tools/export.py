@@ -1,0 +1,118 @@
+"""Write a segmentor as an ONNX file: an image of any size in, its labels out.
+
+python tools/export.py CONFIG CHECKPOINT OUT.onnx
+python tools/export.py CONFIG CHECKPOINT OUT.onnx --dynamic --probabilities
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Sequence
+
+from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from mmseg_deeplab_ext.export import Exported
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the arguments and export."""
+    load_plugins()
+    # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.engine.launch import load_config
+    from mmseg_deeplab_ext.export import ResizeRange, export_onnx
+
+    parser = _parser()
+    args = parser.parse_args(argv)
+    resize = None
+    if args.min_resize_value is not None:
+        resize = ResizeRange(args.min_resize_value, args.max_resize_value, args.resize_factor)
+    elif args.max_resize_value is not None or args.resize_factor is not None:
+        parser.error("--max-resize-value and --resize-factor need --min-resize-value")
+    exported = export_onnx(
+        load_config(args.config, options=args.cfg_options),
+        args.checkpoint,
+        args.out,
+        crop_size=args.crop_size and tuple(args.crop_size),
+        dynamic=args.dynamic,
+        resize=resize,
+        probabilities=args.probabilities,
+        overwrite=args.force,
+    )
+    print("\n".join([f"{args.out}: written", *_lines(exported)]))
+
+
+def _lines(exported: Exported) -> list[str]:
+    """What to tell of an export."""
+    crop = exported.crop_size
+    lines = [
+        "images run at their own size"
+        if crop is None
+        else f"images are padded to {crop[0]} x {crop[1]}; larger ones fail"
+    ]
+    if exported.slides:
+        lines.append("note: the config predicts from sliding windows, the file from whole images")
+    for image in exported.verified:
+        line = f"verified on {image.size[0]} x {image.size[1]}: {image.differing} labels differ"
+        if image.probability_error is not None:
+            line += f", probabilities by at most {image.probability_error:.1e}"
+        lines.append(line)
+    return lines
+
+
+def _parser() -> argparse.ArgumentParser:
+    from mmseg_deeplab_ext.engine.arguments import CfgOptions
+
+    parser = argparse.ArgumentParser(description="Write a segmentor as an ONNX file")
+    parser.add_argument("config", help="config file of the segmentor")
+    parser.add_argument("checkpoint", help="its weights: a .pth, tf://PATH or tf-zoo://NAME")
+    parser.add_argument("out", help="the .onnx file to write")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--crop-size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="pad every image to this size; by default the one that the config tests with",
+    )
+    size.add_argument(
+        "--dynamic", action="store_true", help="no padding: run at each image's own size"
+    )
+    parser.add_argument(
+        "--min-resize-value",
+        type=int,
+        metavar="PIXELS",
+        help="resize every image first, its shorter side to this",
+    )
+    parser.add_argument(
+        "--max-resize-value", type=int, metavar="PIXELS", help="but its longer side to at most this"
+    )
+    parser.add_argument(
+        "--resize-factor",
+        type=int,
+        metavar="FACTOR",
+        help="and both sides to a multiple of this plus one",
+    )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="a second output: SemanticProbabilities"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=CfgOptions,
+        default={},
+        metavar="KEY=VALUE",
+        help="settings that replace those of the config file, such as "
+        'model.backbone.output_stride=8 "model.decode_head.dilations=(1,12,24,36)"',
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DeepLabExtError as error:
+        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")

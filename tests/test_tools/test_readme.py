@@ -43,6 +43,8 @@ PRINTED = {
     r"tools/(dist_|slurm_)?test": "mIoU: ",
     r"tf2mmseg": "272 tensors used",
     r"mmseg2tf": "272 variables",
+    r"predict": "predicted: 4 of 4 images",
+    r"export": "verified",
     r"mmseg_deeplab_ext zoo": "resnet_v1_101_beta_imagenet",
     r"prepare_voc": "the VOCaug training set: 3",
     r"pip install": "Successfully installed mmseg-deeplab-ext",
@@ -90,6 +92,7 @@ def checkout(write_config, uninterrupted, tmp_path_factory):
         ")\n"
     )
     write_voc_folder(folder / "data" / "VOCdevkit" / "VOC2012")
+    (folder / "photos").symlink_to(folder / "data" / "VOCdevkit" / "VOC2012" / "JPEGImages")
     (folder / CHECKPOINT).parent.mkdir(parents=True)
     shutil.copy(uninterrupted.work_dir / "iter_8.pth", folder / CHECKPOINT)
     return folder

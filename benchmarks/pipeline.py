@@ -9,7 +9,7 @@ turns, and the ratio of each pair of runs is reported: the machine's other work 
 The pipelines do not do the same. MMSegmentation's jitters colours and repeats crops that show too
 much of one class, as rendered scenes often do; it is timed with and without them. TensorFlow's
 scales in seven steps around the image's own size, with aligned corners, and keeps floats;
-MMSegmentation's scales around a height of 512 and rounds to bytes.
+MMSegmentation's scales around a height of 512 and rounds to bytes. Results: docs/networks.md.
 """
 
 from __future__ import annotations

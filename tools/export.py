@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         crop_size=args.crop_size and tuple(args.crop_size),
         dynamic=args.dynamic,
         resize=resize,
+        keep_size=args.keep_size,
         probabilities=args.probabilities,
         overwrite=args.force,
     )
@@ -52,8 +53,9 @@ def _lines(exported: Exported) -> list[str]:
         if crop is None
         else f"images are padded to {crop[0]} x {crop[1]}; larger ones fail"
     ]
-    if exported.slides:
-        lines.append("note: the config predicts from sliding windows, the file from whole images")
+    if exported.resize is not None:
+        lines.insert(0, f"every image is resized first, {exported.resize}")
+    lines += [f"note: {note}" for note in exported.notes]
     for image in exported.verified:
         line = f"verified on {image.size[0]} x {image.size[1]}: {image.differing} labels differ"
         if image.probability_error is not None:
@@ -75,16 +77,21 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="pad every image to this size; by default the one that the config tests with",
+        help="pad every image to this size; by default the crop of the config",
     )
     size.add_argument(
         "--dynamic", action="store_true", help="no padding: run at each image's own size"
     )
-    parser.add_argument(
+    resizing = parser.add_mutually_exclusive_group()
+    resizing.add_argument(
         "--min-resize-value",
         type=int,
         metavar="PIXELS",
-        help="resize every image first, its shorter side to this",
+        help="resize every image first, its shorter side to this; by default as ResizeToRange in "
+        "the config's test pipeline",
+    )
+    resizing.add_argument(
+        "--keep-size", action="store_true", help="no resizing, whatever the test pipeline does"
     )
     parser.add_argument(
         "--max-resize-value", type=int, metavar="PIXELS", help="but its longer side to at most this"

@@ -197,6 +197,12 @@ def _explain(ours: Backbone | Head, origin: Origin) -> list[str]:
             f"be '{ours.prefix}' or left out."
         )
     if isinstance(ours, Head) and isinstance(theirs, Head):
+        if (theirs.num_classes, ours.num_classes) == (151, 150):
+            lines.append(
+                "The 151 channels are ADE20K's with one for no class, which MMSegmentation's 150 "
+                "classes do without: `python tools/model_converters/tf2mmseg.py CHECKPOINT "
+                "OUT.pth --ade150` writes a checkpoint that fits."
+            )
         if theirs.num_classes not in (None, ours.num_classes):
             lines.append(
                 "To train another number of classes instead, leave the last layer out: "

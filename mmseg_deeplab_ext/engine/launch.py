@@ -9,28 +9,27 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_deeplab_ext.checkpoints.loader import (
-    FILE_SCHEME,
-    is_address,
-    looks_like_tensorflow,
-)
+from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.checkpoints.networks import network_of_model
 from mmseg_deeplab_ext.datasets.checked_loading import use_checked_loading
 from mmseg_deeplab_ext.datasets.config_walk import SPLITS, class_names, datasets_of, heads_of
 from mmseg_deeplab_ext.datasets.files_check import check_class_count, check_dataset_files
 from mmseg_deeplab_ext.engine.amp import enable_amp
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
-from mmseg_deeplab_ext.engine.checkpoint_classes import CheckpointClassesHook
+from mmseg_deeplab_ext.engine.checkpoint_fits import CheckpointFitsHook
+from mmseg_deeplab_ext.engine.checkpoint_weights import check_evaluable
 from mmseg_deeplab_ext.engine.distributed import (
     adapt_to_cpu,
     check_gpu_of_this_process,
     launched_world_size,
 )
 from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
+from mmseg_deeplab_ext.engine.larger_images import LargerImagesHook
 from mmseg_deeplab_ext.engine.notes import config_notes
 from mmseg_deeplab_ext.engine.options import check_options
 from mmseg_deeplab_ext.engine.output_folders import check_output_folders
 from mmseg_deeplab_ext.engine.resume import resume_seed, settle_start
+from mmseg_deeplab_ext.engine.segmentor import segmentor_in
 from mmseg_deeplab_ext.engine.tta import use_tta
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -88,7 +87,8 @@ def training_runner(
 
     Raises:
         ConfigError: The config asks for something impossible on these processes, or the work
-            directory can't be written into.
+            directory can't be written into. Running it raises a CheckpointError, before the first
+            iteration, if nothing of the weights in ``load_from`` fits.
         DatasetError: A file of the training or validation split is missing.
     """
     _check_data(cfg, splits=("train", "val"))
@@ -96,11 +96,12 @@ def training_runner(
         cfg.resume = True
     notes = config_notes(cfg, training=True)
     notes += enable_amp(cfg) if amp else []
-    notes += settle_start(cfg, options=options or {})
+    notes += settle_start(cfg, options=options or {}, resume=resume)
     notes += resume_seed(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
     runner = _build_runner(_runner_class(cfg), cfg, notes)
+    _check_what_is_loaded(runner, cfg, split="train")
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
     return runner
@@ -123,11 +124,11 @@ def evaluation_runner(
 
     Raises:
         ConfigError: The checkpoint does not exist, the config lacks what an argument needs, or a
-            folder can't be written into. Running it raises one too, before the first image, if
-            the checkpoint has other classes.
+            folder can't be written into. Running it raises one too, or a CheckpointError, before
+            the first image, if the checkpoint has other classes, or does not fit.
         DatasetError: A file of the test split is missing.
     """
-    _check_checkpoint(checkpoint)
+    check_evaluable(checkpoint)
     notes = config_notes(cfg, training=False)
     if tta:
         use_tta(cfg)
@@ -139,29 +140,12 @@ def evaluation_runner(
     show_dir = cfg.get("visualizer", {}).get("save_dir")
     check_output_folders({"--work-dir": cfg.get("work_dir"), "--out": out, "--show-dir": show_dir})
     runner = _build_runner(_leaving_the_config_file(_runner_class(cfg)), cfg, notes)
-    if not is_address(checkpoint):  # TensorFlow's are compared tensor by tensor
-        classes = [class_names(leaf) for _, leaf in datasets_of(cfg, ["test"])]
-        runner.register_hook(CheckpointClassesHook(next(iter(classes), None), checkpoint))
+    _check_what_is_loaded(runner, cfg, split="test")
+    runner.register_hook(LargerImagesHook())
     # Not in cfg, which is written into the work directory. OpenMMLab's visualisation hook asks for
     # runner.iter, and the Runner would build the training, data and all, to answer that.
     runner._train_loop = runner._train_dataloader = None
     return runner
-
-
-def _check_checkpoint(checkpoint: str) -> None:
-    """Refuse what can't be evaluated, before anything is built."""
-    if is_address(checkpoint):
-        if "drop_logits=true" in checkpoint:
-            raise ConfigError(
-                f"{checkpoint}: without the last layer there is nothing to evaluate; drop_logits "
-                "is for training another number of classes."
-            )
-    elif looks_like_tensorflow(checkpoint):
-        raise ConfigError(
-            f"{checkpoint} is a TensorFlow checkpoint; write {FILE_SCHEME}{checkpoint}"
-        )
-    elif "://" not in checkpoint and not os.path.isfile(checkpoint):
-        raise ConfigError(f"The checkpoint {checkpoint} does not exist.")
 
 
 def draw_predictions(
@@ -225,6 +209,14 @@ def _build_runner(kind: type[Runner], cfg: Config, notes: list[str]) -> Runner:
     return runner
 
 
+def _check_what_is_loaded(runner: Runner, cfg: Config, *, split: str) -> None:
+    source = cfg.get("load_from")
+    if source is None or is_address(source):  # modules of ours compare TensorFlow's weights
+        return
+    classes = next((class_names(leaf) for _, leaf in datasets_of(cfg, [split])), None)
+    runner.register_hook(CheckpointFitsHook(classes, source, training=split == "train"))
+
+
 def _check_takes_tensorflow_weights(runner: Runner, cfg: Config) -> None:
     """Demand networks of ours where TensorFlow's weights are for a whole segmentor.
 
@@ -233,10 +225,7 @@ def _check_takes_tensorflow_weights(runner: Runner, cfg: Config) -> None:
     """
     named = [cfg.get("load_from"), (cfg.model.get("init_cfg") or {}).get("checkpoint")]
     if any(is_address(str(checkpoint)) for checkpoint in named):
-        model = runner.model
-        while not hasattr(model, "backbone") and hasattr(model, "module"):
-            model = model.module  # a wrapper: distributed, test-time augmentation
-        network_of_model(model)
+        network_of_model(segmentor_in(runner.model))
 
 
 def _check_loading(runner: Runner, cfg: Config) -> None:

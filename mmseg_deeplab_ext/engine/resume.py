@@ -12,18 +12,20 @@ from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.errors import ConfigError
 
 
-def settle_start(cfg: Config, *, options: Mapping[str, Any]) -> list[str]:
+def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> list[str]:
     """Choose between ``load_from`` and the interrupted run's checkpoint, in place.
 
     MMEngine resumes from ``load_from`` where there is one. A second stage of training, whose config
     names the first one's checkpoint there, would go on at the end of the *first*. So a
     ``load_from`` of the config file is what a training starts from, and its own checkpoint, where
-    there is one, what it resumes from. One given as an option stays what MMEngine makes of it,
-    unless it is a TensorFlow checkpoint, which holds no state to resume.
+    there is one, what ``--resume`` resumes from. One given as an option stays what MMEngine makes
+    of it, and so does one of a config file that says ``resume=True`` itself, unless it is a
+    TensorFlow checkpoint, which holds no state to resume.
 
     Args:
         cfg: Config with ``work_dir`` and ``resume`` set.
         options: ``--cfg-options``.
+        resume: Whether ``--resume`` was given.
 
     Returns:
         Sentences for the log.
@@ -34,12 +36,13 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any]) -> list[str]:
     path = cfg.get("load_from")
     if path is None:
         return []
-    if cfg.get("resume") and ("load_from" not in options or is_address(path)):
+    own = resume and "load_from" not in options
+    if cfg.get("resume") and (own or is_address(path)):
         if find_latest_checkpoint(cfg.work_dir) is not None:
             cfg.load_from = None
             return []
         cfg.resume = False
-        notes = [f"--resume: {cfg.work_dir} has no checkpoint, so the training starts from {path}."]
+        notes = [f"resume: {cfg.work_dir} has no checkpoint, so the training starts from {path}."]
     else:
         notes = []
     if not cfg.get("resume") and "://" not in path and not os.path.isfile(path):
@@ -74,10 +77,10 @@ def resume_seed(cfg: Config) -> list[str]:
     # The same choice as in Runner.load_or_resume.
     path: str | None = cfg.get("load_from") or find_latest_checkpoint(cfg.work_dir)
     if path is None:
-        return [f"--resume: {cfg.work_dir} has no checkpoint, so the training starts anew."]
+        return [f"resume: {cfg.work_dir} has no checkpoint, so the training starts anew."]
     if "://" not in path and not os.path.isfile(path):
         raise ConfigError(
-            f"--resume: the checkpoint {path} does not exist. Name another one with "
+            f"resume: the checkpoint {path} does not exist. Name another one with "
             f"`--cfg-options load_from=PATH`, or delete {cfg.work_dir}/last_checkpoint to start "
             "anew."
         )
@@ -87,4 +90,4 @@ def resume_seed(cfg: Config) -> list[str]:
     if seed is None:
         return []
     cfg.randomness = {**cfg.get("randomness", {}), "seed": seed}
-    return [f"--resume: randomness.seed={seed} as in {path}."]
+    return [f"resume: randomness.seed={seed} as in {path}."]

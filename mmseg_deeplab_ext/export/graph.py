@@ -13,8 +13,8 @@ from mmseg_deeplab_ext.export.resizing import (
     image_size,
     pad_to,
     resize_bilinear,
-    resize_nearest,
 )
+from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 
 
 class InferenceGraph(nn.Module):

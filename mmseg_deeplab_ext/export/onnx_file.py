@@ -13,17 +13,18 @@ from typing import Any
 import torch
 import torch.onnx.errors
 from mmengine.config import Config
-from mmseg.models import SegDataPreProcessor
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole
 from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.export.errors import ExportError
+from mmseg_deeplab_ext.export.evaluation import configured_resize, export_notes
 from mmseg_deeplab_ext.export.folding import folded
 from mmseg_deeplab_ext.export.graph import InferenceGraph
 from mmseg_deeplab_ext.export.packages import import_packages
 from mmseg_deeplab_ext.export.resizing import ResizeRange
 from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
+from mmseg_deeplab_ext.prediction.modes import crop_of
 from mmseg_deeplab_ext.prediction.network import load_network
 
 # deeplab/export_model.py.
@@ -42,12 +43,14 @@ class Exported:
     Attributes:
         crop_size: height and width that the graph pads every image to; None if it does not.
         verified: the comparison with PyTorch, per image.
-        slides: whether the config evaluates in sliding windows, which the graph does not.
+        resize: how the graph resizes images first; None if it does not.
+        notes: what the graph does not do as the config's evaluation, and what is seldom meant.
     """
 
     crop_size: tuple[int, int] | None
     verified: list[Verified]
-    slides: bool
+    resize: ResizeRange | None
+    notes: list[str]
 
 
 def export_onnx(
@@ -58,6 +61,7 @@ def export_onnx(
     crop_size: tuple[int, int] | None = None,
     dynamic: bool = False,
     resize: ResizeRange | None = None,
+    keep_size: bool = False,
     probabilities: bool = False,
     overwrite: bool = False,
 ) -> Exported:
@@ -67,10 +71,13 @@ def export_onnx(
         cfg: config of the segmentor.
         checkpoint: its weights: a file, or an address such as ``tf://`` and ``tf-zoo://``.
         path: the file to write.
-        crop_size: height and width that the graph pads every image to; by default those that the
-            config pads to in its tests. The graph fails on a larger image.
+        crop_size: height and width that the graph pads every image to; by default the
+            crop of the config (:func:`mmseg_deeplab_ext.prediction.modes.crop_of`). The graph
+            fails on a larger image.
         dynamic: let the graph run the network at each image's own size instead.
-        resize: how the graph resizes images first.
+        resize: how the graph resizes images first; by default as the ``ResizeToRange`` of the
+            config's test pipeline, if it has one.
+        keep_size: let the graph not resize, whatever the test pipeline does.
         probabilities: let the graph return them, too.
         overwrite: replace a file that is there already.
 
@@ -84,9 +91,13 @@ def export_onnx(
     _check_writable(path, overwrite=overwrite)
     if dynamic and crop_size is not None:
         raise ConfigError(f"crop_size={crop_size} and dynamic contradict each other: give one")
+    if keep_size and resize is not None:
+        raise ConfigError(f"resize={resize!r} and keep_size contradict each other: give one")
     onnx, onnxruntime = import_packages()
+    if not keep_size:
+        resize = resize or configured_resize(cfg)
     segmentor, _ = load_network(copy.deepcopy(cfg), checkpoint, device="cpu")
-    configured = _configured_crop(segmentor.data_preprocessor)
+    configured = crop_of(cfg)
     crop = None if dynamic else _chosen_crop(crop_size, configured, name=str(cfg.filename))
     graph = InferenceGraph(segmentor, crop_size=crop, resize=resize, probabilities=probabilities)
     sizes = _image_sizes(crop, configured=configured, resize=resize)
@@ -100,7 +111,8 @@ def export_onnx(
     return Exported(
         crop_size=crop,
         verified=verified,
-        slides=(segmentor.test_cfg or {}).get("mode") == "slide",
+        resize=resize,
+        notes=export_notes(cfg, crop_size=crop, resize=resize),
     )
 
 
@@ -116,20 +128,12 @@ def _check_writable(path: Path, *, overwrite: bool) -> None:
         raise ExportError(f"{path}: the folder {folder} is not writable")
 
 
-def _configured_crop(preprocessor: Any) -> tuple[int, int] | None:
-    """The size that images are padded to in tests; None if they are not."""
-    if not isinstance(preprocessor, SegDataPreProcessor):
-        return None
-    size = (preprocessor.test_cfg or {}).get("size")
-    return None if size is None else tuple(size)
-
-
 def _chosen_crop(
     given: tuple[int, int] | None, configured: tuple[int, int] | None, *, name: str
 ) -> tuple[int, int]:
     if given is None and configured is None:
         raise ConfigError(
-            f"{name} pads to no fixed size in its tests (model.data_preprocessor.test_cfg.size): "
+            f"{name} names no crop (model.data_preprocessor.test_cfg.size, or size): "
             "give --crop-size HEIGHT WIDTH, or --dynamic to run at each image's own size"
         )
     return whole_numbers("crop_size", given or configured, minimum=1, count=2)
@@ -158,8 +162,8 @@ def _image_sizes(
     if not _fits(crop, crop=crop, resize=resize):
         size = " x ".join(map(str, resize.size(torch.tensor(crop)).tolist()))
         raise ConfigError(
-            f"{resize} makes {size} of an image of {crop[0]} x {crop[1]}, which is larger than the "
-            "crop: give a max_resize_value within the crop, or a larger crop"
+            f"{resize!r} makes {size} of an image of {crop[0]} x {crop[1]}, which is larger than "
+            "the crop: give a max_resize_value within the crop, or a larger crop, or keep_size"
         )
     larger, smaller = (2 * crop[0], 2 * crop[1]), (crop[0] // 2 + 1, crop[1] // 2 + 1)
     return [larger, smaller] if _fits(smaller, crop=crop, resize=resize) else [larger, crop]

@@ -40,6 +40,11 @@ class ResizeRange:
             if not (optional and value is None) and not is_whole(value, minimum=1):
                 raise ConfigError(f"{name}={value!r} must be a whole number of at least 1")
 
+    def __str__(self) -> str:
+        longer = "" if self.max_value is None else f", its longer one to at most {self.max_value}"
+        factor = "" if self.factor is None else f", both to a multiple of {self.factor} plus one"
+        return f"its shorter side to {self.min_value}{longer}{factor}"
+
     def size(self, size: Tensor) -> Tensor:
         """The size that an image is resized to (core/preprocess_utils.py ``resize_to_range``).
 
@@ -77,26 +82,6 @@ def image_size(image: Tensor) -> Tensor:
 def resize_bilinear(x: Tensor, size: Sequence) -> Tensor:
     """Resize [N, C, h, w] to (H, W) with aligned corners."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
-
-
-def resize_nearest(labels: Tensor, size: Sequence) -> Tensor:
-    """Resize labels [N, h, w] to (H, W) as ``tf.image`` does: nearest, with aligned corners.
-
-    The same as ``layers.nearest_resize``, whose NumPy arithmetic can't be traced.
-    """
-    for dim, wanted in zip((1, 2), size):
-        labels = labels.index_select(dim, _nearest_indices(labels.shape[dim], wanted))
-    return labels
-
-
-def _nearest_indices(size: int | Tensor, wanted: int | Tensor) -> Tensor:
-    """For each of the wanted rows (or columns), the number of the one to take."""
-    # TensorFlow's kernel: the scale and the product in float32, halves are rounded up.
-    steps = torch.as_tensor(wanted - 1).clamp(min=1).to(torch.float32)
-    scale = torch.as_tensor(size - 1).to(torch.float32) / steps
-    place = torch.arange(wanted).to(torch.float32) * scale
-    below = torch.floor(place)
-    return (below + (place - below >= 0.5).to(torch.float32)).to(torch.int64)
 
 
 def pad_to(x: Tensor, size: tuple[int, int], *, value: float) -> Tensor:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Sequence
+
 import torch
 from torch import Tensor
 
 
-def nearest_indices(size: int, new_size: int) -> np.ndarray:
-    """Index into a row of ``size`` cells for each of ``new_size`` cells.
+def resize_nearest(x: Tensor, size: Sequence[int | Tensor]) -> Tensor:
+    """Resize [..., h, w] of any dtype to [..., H, W].
 
-    The first and the last cells of both rows fall together, and half a cell rounds up. Computed in
-    float32 as in TensorFlow (``CalculateResizeScale`` and ``roundf`` in
-    ``core/kernels/image/resize_nearest_neighbor_op.cc``).
+    The first and the last cells of both rows fall together, and half a cell rounds up. While
+    PyTorch traces a network, sizes are tensors: so is all that is computed from them here, or the
+    sizes of one image would stay in the graph.
+
+    Args:
+        x: Labels, or anything else that must not be mixed.
+        size: (H, W).
     """
-    scale = np.float32(size - 1) / np.float32(max(new_size - 1, 1))
-    positions = np.arange(new_size, dtype=np.float32) * scale
-    return np.minimum(np.floor(positions + np.float32(0.5)), size - 1).astype(np.int64)
+    for dim, wanted in zip((x.dim() - 2, x.dim() - 1), size):
+        x = x.index_select(dim, _nearest_indices(x.shape[dim], wanted, device=x.device))
+    return x
 
 
-def resize_nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize [..., H, W] of any dtype to [..., *size]."""
-    rows, columns = (
-        torch.from_numpy(nearest_indices(old, new)).to(x.device)
-        for old, new in zip(x.shape[-2:], size)
-    )
-    return x[..., rows[:, None], columns]
+def _nearest_indices(size: int | Tensor, wanted: int | Tensor, *, device: torch.device) -> Tensor:
+    """For each of the wanted rows (or columns), the number of the one to take.
+
+    The scale and the product are computed in float32, as in TensorFlow (``CalculateResizeScale``
+    and ``roundf`` in ``core/kernels/image/resize_nearest_neighbor_op.cc``).
+    """
+    steps = torch.as_tensor(wanted - 1).clamp(min=1).to(torch.float32)
+    scale = torch.as_tensor(size - 1).to(torch.float32) / steps
+    place = torch.arange(wanted, device=device).to(torch.float32) * scale
+    below = torch.floor(place)
+    return (below + (place - below >= 0.5).to(torch.float32)).to(torch.int64)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Sequence
 
+import numpy as np
 import torch
 from mmengine.logging import MessageHub
 from mmseg.models.losses.utils import get_class_weight
@@ -32,8 +34,8 @@ class DeepLabCrossEntropyLoss(nn.Module):
     Half-precision logits are computed with in float32.
 
     Args:
-        class_weight: weight of each class, or a file with them, as in MMSegmentation's losses
-            (TensorFlow: ``label_weights``).
+        class_weight: weight of each class, at least 0, or a file with them, as in MMSegmentation's
+            losses (TensorFlow: ``label_weights``).
         loss_weight: factor on the whole loss.
         top_k_percent_pixels: share of the pixels to train on, above 0 and at most 1, which trains
             on all of them.
@@ -57,7 +59,8 @@ class DeepLabCrossEntropyLoss(nn.Module):
         loss_name: str = "loss_ce",
     ) -> None:
         super().__init__()
-        if not 0 < top_k_percent_pixels <= 1:
+        number = isinstance(top_k_percent_pixels, (int, float))
+        if not number or not 0 < top_k_percent_pixels <= 1:
             raise ConfigError(
                 f"top_k_percent_pixels={top_k_percent_pixels!r} is the share of the pixels to "
                 "train on: above 0 and at most 1, for example 0.25"
@@ -72,7 +75,7 @@ class DeepLabCrossEntropyLoss(nn.Module):
                 f"hard_example_mining_step={hard_example_mining_step} leads to nothing with "
                 "top_k_percent_pixels=1: set that below 1, or leave the step out"
             )
-        self.class_weight = get_class_weight(class_weight)
+        self.class_weight = _weights(class_weight)
         self.loss_weight = loss_weight
         self.top_k_percent_pixels = top_k_percent_pixels
         self.hard_example_mining_step = hard_example_mining_step
@@ -113,9 +116,8 @@ class DeepLabCrossEntropyLoss(nn.Module):
             raise ConfigError(f"reduction_override={reduction_override!r} must be None or 'none'")
         if cls_score.dtype in (torch.float16, torch.bfloat16):
             cls_score = cls_score.float()
-        class_weight = self.class_weight
-        if class_weight is not None:
-            class_weight = cls_score.new_tensor(class_weight)
+        given = self.class_weight
+        class_weight = None if given is None else cls_score.new_tensor(given)
         ignore_index = _NOTHING_IGNORED if ignore_index is None else ignore_index
         losses = F.cross_entropy(
             cls_score, label, weight=class_weight, ignore_index=ignore_index, reduction="none"
@@ -151,3 +153,26 @@ class DeepLabCrossEntropyLoss(nn.Module):
                 f"class_weight has {len(self.class_weight)} values, but there are {channels} "
                 "classes: give one value for each class, in the order of the labels"
             )
+
+
+def _weights(given: Sequence[float] | str | None) -> list[float] | None:
+    """Weights of the classes as MMSegmentation reads them, checked."""
+    try:
+        loaded = get_class_weight(given)
+    except (EOFError, OSError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise ConfigError(
+            f"class_weight={given!r} can't be read: {error}. Expected is a file with a list of "
+            "numbers that NumPy (.npy) or MMEngine (.json, .yaml, .pkl) reads."
+        ) from error
+    if loaded is None:
+        return None
+    try:
+        weights = np.asarray(loaded, dtype=np.float64)
+    except (TypeError, ValueError):
+        weights = np.empty(0)
+    if weights.ndim != 1 or not weights.size or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ConfigError(
+            f"class_weight={given!r} must be a list of numbers, at least 0 and finite: one for "
+            "each class, in the order of the labels"
+        )
+    return weights.tolist()

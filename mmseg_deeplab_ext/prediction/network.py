@@ -16,20 +16,13 @@ from mmseg.apis import init_model
 from torch import nn
 
 from mmseg_deeplab_ext.checkpoints.dataset_meta import class_names_and_colours
-from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointFormatError,
-    CheckpointMismatchError,
-    CheckpointNotFoundError,
-)
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointNotFoundError
 from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.checkpoints.networks import network_of_model
-from mmseg_deeplab_ext.checkpoints.plan import problem_lines
 from mmseg_deeplab_ext.datasets.config_walk import dataset_class, leaf_datasets
 from mmseg_deeplab_ext.datasets.label_png import voc_colormap
+from mmseg_deeplab_ext.engine.checkpoint_weights import demand_weights, weights_in
 from mmseg_deeplab_ext.errors import ConfigError
-
-_NOT_PREDICTING = "auxiliary_head."
-"""Weights that only the training uses: a checkpoint may lack them, or have them besides."""
 
 
 def load_network(
@@ -73,7 +66,7 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _read(checkpoint: str) -> Mapping[str, Any]:
+def _read(checkpoint: str) -> Any:
     if "://" not in checkpoint and not os.path.isfile(checkpoint):
         raise CheckpointNotFoundError(f"The checkpoint {checkpoint} does not exist.")
     try:
@@ -82,64 +75,19 @@ def _read(checkpoint: str) -> Mapping[str, Any]:
         raise CheckpointFormatError(
             f"The checkpoint {checkpoint} can't be read: {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(loaded, Mapping):
-        raise CheckpointFormatError(
-            f"{checkpoint} holds a {type(loaded).__name__}, not a checkpoint: expected is a "
-            "dictionary with the key state_dict, as MMEngine writes it."
-        )
     return loaded
 
 
 def _take_weights(model: nn.Module, loaded: Mapping[str, Any], *, checkpoint: str) -> None:
-    """Load all weights that a prediction needs, or raise ``CheckpointMismatchError``."""
-    # "module." is left by a wrapper for several GPUs; MMEngine cuts it off as well.
-    state_dict = {
-        name[len("module.") :] if name.startswith("module.") else name: value
-        for name, value in loaded.get("state_dict", loaded).items()
-        if isinstance(value, torch.Tensor)
-    }
+    """Load all weights that a prediction needs, or raise a ``CheckpointError``."""
+    state_dict = weights_in(loaded, checkpoint)
     if is_address(checkpoint):
         # Networks of ours compare TensorFlow's weights with themselves, and name the config
         # keys to change; others can't take any.
         network_of_model(model)
         model.load_state_dict(state_dict, strict=False)
-    problems = _differences(state_dict, model.state_dict())
-    if problems:
-        raise CheckpointMismatchError(
-            "\n".join(
-                [
-                    f"{checkpoint} does not fit the config's model:",
-                    *problems,
-                    "Take the config that the checkpoint was trained with (MMEngine leaves it in "
-                    "the work directory), or another checkpoint.",
-                ]
-            )
-        )
+    demand_weights(state_dict, model.state_dict(), source=checkpoint)
     model.load_state_dict(state_dict, strict=False)
-
-
-def _differences(
-    found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
-) -> list[str]:
-    # How many batches a batch norm has seen changes no prediction; TensorFlow does not count.
-    missing = [
-        name for name in wanted if name not in found and not name.endswith("num_batches_tracked")
-    ]
-    problems = {
-        "of another shape": [
-            f"{name} {list(found[name].shape)} in the file, {list(wanted[name].shape)} in the model"
-            for name in wanted
-            if name in found and found[name].shape != wanted[name].shape
-        ],
-        "missing in the file": missing,
-        "left over in the file": [name for name in found if name not in wanted],
-    }
-    return problem_lines(
-        {
-            what: [name for name in names if not name.startswith(_NOT_PREDICTING)]
-            for what, names in problems.items()
-        }
-    )
 
 
 def _colours(cfg: Config, meta: Mapping[str, Any], *, num_classes: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from mmseg_deeplab_ext.atomic_files import write_atomically
 from mmseg_deeplab_ext.datasets.label_png import encode_label_png
 from mmseg_deeplab_ext.engine.output_folders import check_output_folders
 from mmseg_deeplab_ext.prediction.errors import PredictionError
-from mmseg_deeplab_ext.prediction.pictures import Picture
+from mmseg_deeplab_ext.prediction.pictures import LABELS, OVERLAYS, Picture
 
 _NAMED = 5
 """How many existing files a message lists."""
@@ -45,12 +45,12 @@ class Outputs:
     @property
     def labels(self) -> Path:
         """Folder of the label maps."""
-        return self.folder / "labels"
+        return self.folder / LABELS
 
     @property
     def overlays(self) -> Path:
         """Folder of the overlays."""
-        return self.folder / "overlays"
+        return self.folder / OVERLAYS
 
     def check(self, pictures: Sequence[Picture]) -> None:
         """Demand, before the work, that everything can be written; makes the folders.

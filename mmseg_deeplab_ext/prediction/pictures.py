@@ -17,6 +17,9 @@ SUFFIXES = (
 )
 """What counts as an image in a folder: formats that OpenCV, MMCV's decoder, can read."""
 
+LABELS, OVERLAYS = "labels", "overlays"
+"""Names of the folders of the predictions."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -43,7 +46,8 @@ def find_pictures(arguments: Sequence[str | Path], *, out: Path) -> list[Picture
         arguments: Files of any suffix; folders, searched with their subfolders for files with
             one of ``SUFFIXES``; glob patterns, ``**`` included. What is hidden (its name starts
             with a dot) is passed over in folders.
-        out: Folder of the predictions: passed over, so that no prediction is taken for an image.
+        out: Folder of the predictions: passed over in folders, and its ``labels`` and ``overlays``
+            in globs too, so that no prediction is taken for an image.
 
     Returns:
         The pictures, in the order of the arguments, each once.
@@ -78,16 +82,22 @@ def _expand(argument: str, *, out: Path) -> Iterator[tuple[str, str]]:
     elif os.path.exists(path):
         yield os.path.dirname(path), path
     else:
+        own = [os.path.join(folder, "") for folder in _own_folders(out)]
         for match in sorted(glob.glob(argument, recursive=True)):
             # "**" matches the folders as well as the files in them.
-            if not os.path.isdir(match):
+            if not os.path.isdir(match) and not os.path.realpath(match).startswith(tuple(own)):
                 match = os.path.abspath(match)
                 yield os.path.dirname(match), match
 
 
+def _own_folders(out: Path) -> list[str]:
+    """The folders that hold nothing but predictions."""
+    return [os.path.realpath(out / name) for name in (LABELS, OVERLAYS)]
+
+
 def _images_below(folder: str, *, out: Path) -> Iterator[str]:
     """Walk a folder, through symbolic links too, each real folder once."""
-    seen = {os.path.realpath(out)} - {os.path.realpath(folder)}
+    seen = {os.path.realpath(out), *_own_folders(out)} - {os.path.realpath(folder)}
     for here, subfolders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
         if real in seen:
@@ -107,7 +117,9 @@ def _nothing_at(argument: str) -> str:
             f"{', '.join(SUFFIXES)}. Name files of other suffixes one by one, or by a glob."
         )
     if glob.has_magic(argument):
-        return f"{argument}: no file matches (looked in {os.getcwd()})."
+        return (
+            f"{argument}: no file matches (looked in {os.getcwd()}; predictions are passed over)."
+        )
     return f"{argument}: no such file or folder (looked in {os.getcwd()})."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 import mmcv
 import numpy as np
@@ -52,7 +52,14 @@ class Preparation:
     """
 
     def __init__(self, cfg: Config, *, fit: tuple[int, int] | None = None) -> None:
-        steps = [step for step in _test_pipeline(cfg) if "Annotation" not in step_name(step)]
+        pipeline = test_pipeline(cfg)
+        if not pipeline:
+            raise ConfigError(
+                f"{cfg.filename} has no test pipeline: neither test_dataloader.dataset.pipeline "
+                "nor test_pipeline is set. Add `test_pipeline = [dict(type='LoadImageFromFile'), "
+                "dict(type='PackSegInputs')]` to the config."
+            )
+        steps = [step for step in pipeline if "Annotation" not in step_name(step)]
         names = [step_name(step) for step in steps]
         if len(names) < 2 or not names[0].startswith("Load") or names[-1] != "PackSegInputs":
             raise ConfigError(
@@ -73,25 +80,19 @@ class Preparation:
         loaded = _load(self._load, path)
         image = loaded["img"]  # steps below put a new array in its place
         results = self._change(loaded)
+        # In TensorFlow's evaluation the resized image counts as the original one.
+        results["ori_shape"] = image.shape[:2]
         if self._fit is not None:
             _shrink(results, self._fit)
         packed = self._pack(results)
         return Prepared(packed["inputs"], packed["data_samples"], image)
 
 
-def _test_pipeline(cfg: Config) -> list[Mapping[str, Any]]:
+def test_pipeline(cfg: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The steps of a config's test data set, else its ``test_pipeline``; none if it has neither."""
     loader = cfg.get("test_dataloader")
-    pipeline = None
-    if loader:
-        pipeline = next(leaf_datasets(loader["dataset"])).get("pipeline")
-    pipeline = pipeline or cfg.get("test_pipeline")
-    if not pipeline:
-        raise ConfigError(
-            f"{cfg.filename} has no test pipeline: neither test_dataloader.dataset.pipeline nor "
-            "test_pipeline is set. Add `test_pipeline = [dict(type='LoadImageFromFile'), "
-            "dict(type='PackSegInputs')]` to the config."
-        )
-    return pipeline
+    pipeline = next(leaf_datasets(loader["dataset"])).get("pipeline") if loader else None
+    return pipeline or cfg.get("test_pipeline") or []
 
 
 def _load(step: Callable[[dict], dict | None], path: Path) -> dict[str, Any]:

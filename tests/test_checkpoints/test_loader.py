@@ -17,6 +17,7 @@ from mmseg_deeplab_ext.checkpoints.errors import (
 from mmseg_deeplab_ext.checkpoints.networks import Backbone, Network
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from tests.support.tf_files import (
+    MNV2_ADE,
     MNV2_VOC,
     R18_BETA,
     R18_BETA_IMAGENET,
@@ -180,6 +181,17 @@ def test_a_beta_stem_does_not_fit_a_plain_one_and_the_config_line_is_named(image
 def test_a_head_with_other_options_is_told_which_ones(segmentor, network, head, change):
     with pytest.raises(CheckpointMismatchError, match=f"change in model.decode_head: .*{change}"):
         load_checkpoint(build(network, **head), segmentor)
+
+
+def test_ade20ks_151_channels_in_a_model_of_150_classes_are_told_the_tool_that_converts(tmp_path):
+    write_network(tmp_path / "ade", MNV2_ADE)
+    with pytest.raises(CheckpointMismatchError, match=r"num_classes=151 \(now 150\)") as caught:
+        load_checkpoint(build(MNV2_ADE, num_classes=150), f"tf://{tmp_path / 'ade'}")
+    assert "tools/model_converters/tf2mmseg.py" in str(caught.value)
+    assert "--ade150" in str(caught.value)
+    with pytest.raises(CheckpointMismatchError) as caught:
+        load_checkpoint(build(MNV2_ADE, num_classes=19), f"tf://{tmp_path / 'ade'}")
+    assert "--ade150" not in str(caught.value)
 
 
 def test_a_network_of_another_family_is_told_the_type(segmentor):

@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.engine.notes import config_notes
+from mmseg_deeplab_ext.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -20,6 +21,42 @@ def model(output_stride=16, dilations=(1, 6, 12, 18), size=(513, 513), test_size
 
 def notes(training=True, **changes):
     return config_notes({"model": model(**changes)}, training=training)
+
+
+OURS = {"type": "mmseg_deeplab_ext.ResNetV1Beta"}
+OUR_HEAD = {"type": "mmseg_deeplab_ext.DeepLabV3PlusHead"}
+
+
+def test_an_output_stride_left_at_its_default_counts():
+    (note,) = config_notes({"model": {**model(size=(512, 512)), "backbone": OURS}}, training=True)
+    assert "size=(512, 512) is not k * 16 + 1" in note
+    stock = {**model(size=(512, 512)), "backbone": {"type": "ResNetV1c"}}
+    assert config_notes({"model": stock}, training=True) == []
+
+
+@pytest.mark.parametrize("kind", [str, MODELS.get], ids=["name", "class"])
+def test_rates_left_at_their_default_count(kind):
+    head = {"type": kind(OUR_HEAD["type"])}
+    (note,) = config_notes(
+        {"model": {**model(output_stride=8), "decode_head": head}}, training=True
+    )
+    assert "dilations=(1, 6, 12, 18) are the rates for output stride 16" in note
+    stock = {**model(output_stride=8), "decode_head": {"type": "ASPPHead"}}
+    assert config_notes({"model": stock}, training=True) == []
+
+
+def test_a_crop_of_another_size_than_the_batches_is_said_once():
+    def of_crop(size):
+        step = {"type": "mmseg_deeplab_ext.RandomScaleCrop", "crop_size": size}
+        leaf = {"type": "VOC", "pipeline": [{"type": "LoadImageFromFile"}, step]}
+        dataset = {"type": "ConcatDataset", "datasets": [leaf, leaf]}
+        return {"model": model(), "train_dataloader": {"dataset": dataset}}
+
+    (note,) = config_notes(of_crop([600, 513]), training=True)
+    assert "RandomScaleCrop makes crops of (600, 513)" in note
+    assert "model.data_preprocessor.size=(513, 513)" in note
+    assert config_notes(of_crop([513, 513]), training=True) == []
+    assert config_notes(of_crop([600, 513]), training=False) == []
 
 
 def test_the_rates_of_another_output_stride_are_said_with_the_right_ones():

@@ -53,14 +53,14 @@ def test_a_latest_checkpoint_that_is_gone_is_named_with_two_ways_out(work_dir):
 
 def test_a_config_that_starts_from_weights_resumes_from_its_own_checkpoint(work_dir):
     cfg = Config({"work_dir": str(work_dir), "resume": True, "load_from": "stage1.pth"})
-    assert settle_start(cfg, options={}) == []
+    assert settle_start(cfg, options={}, resume=True) == []
     assert (cfg.resume, cfg.load_from) == (True, None)
 
 
 def test_without_a_checkpoint_of_its_own_it_starts_from_the_weights(work_dir):
     first = str(work_dir / "iter_2.pth")
     cfg = Config({"work_dir": str(work_dir / "stage2"), "resume": True, "load_from": first})
-    (note,) = settle_start(cfg, options={})
+    (note,) = settle_start(cfg, options={}, resume=True)
     assert first in note
     assert (cfg.resume, cfg.load_from) == (False, first)
 
@@ -68,20 +68,37 @@ def test_without_a_checkpoint_of_its_own_it_starts_from_the_weights(work_dir):
 def test_a_checkpoint_named_as_an_option_is_resumed_from(work_dir):
     keys = {"work_dir": str(work_dir), "resume": True, "load_from": "other.pth"}
     cfg = Config(keys)
-    assert settle_start(cfg, options={"load_from": "other.pth"}) == []
+    assert settle_start(cfg, options={"load_from": "other.pth"}, resume=True) == []
     assert cfg.to_dict() == keys
+
+
+def test_resume_in_the_config_file_stays_what_mmengine_makes_of_it(work_dir):
+    other = str(work_dir / "iter_2.pth")
+    for folder in (work_dir, work_dir / "new"):
+        keys = {"work_dir": str(folder), "resume": True, "load_from": other}
+        cfg = Config(keys)
+        assert settle_start(cfg, options={}, resume=False) == []
+        assert cfg.to_dict() == keys
+
+
+def test_tensorflow_weights_are_never_resumed_from(tmp_path):
+    address = "tf://model.ckpt"
+    cfg = Config({"work_dir": str(tmp_path), "resume": True, "load_from": address})
+    (note,) = settle_start(cfg, options={}, resume=False)
+    assert address in note
+    assert (cfg.resume, cfg.load_from) == (False, address)
 
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_weights_to_start_from_that_do_not_exist_are_named(tmp_path, resume):
     cfg = Config({"work_dir": str(tmp_path), "resume": resume, "load_from": "stage1.pth"})
     with pytest.raises(ConfigError, match=r"in stage1\.pth \(load_from\), which does not exist"):
-        settle_start(cfg, options={})
+        settle_start(cfg, options={}, resume=resume)
 
 
 @pytest.mark.parametrize("load_from", [None, "tf-zoo://mobilenetv2_coco_voc_trainaug"])
 def test_a_training_from_random_weights_or_an_address_starts_as_it_is(tmp_path, load_from):
     keys = {"work_dir": str(tmp_path), "resume": False, "load_from": load_from}
     cfg = Config(keys)
-    assert settle_start(cfg, options={}) == []
+    assert settle_start(cfg, options={}, resume=False) == []
     assert cfg.to_dict() == keys

@@ -157,6 +157,60 @@ def test_images_are_resized_first_where_that_is_wanted(tool, config, checkpoint,
     assert (labels[:, 1:] != labels[:, :-1]).any(axis=2).sum() <= 65
 
 
+PIPELINE = """
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="mmseg_deeplab_ext.ResizeToRange", scale=65, max_size=97, factor=16),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
+"""
+
+
+def test_images_are_resized_as_the_configs_test_pipeline_does(
+    tool, config, checkpoint, run, out, capsys
+):
+    tool(config(PIPELINE), checkpoint, out, "--probabilities")
+    assert "its shorter side to 65, its longer one to at most 97" in capsys.readouterr().out
+    image = make_image(130, 150)
+    found = run(out, image)
+    arguments = ["--min-resize-value", 65, "--max-resize-value", 97, "--resize-factor", 16]
+    tool(config(), checkpoint, out, "--force", "--probabilities", *arguments)
+    for name, values in run(out, image).items():
+        assert np.array_equal(values, found[name])
+
+
+def test_a_step_of_the_test_pipeline_that_the_file_does_not_do_is_said(
+    tool, config, checkpoint, onnx, out, capsys
+):
+    tool(config(PIPELINE), checkpoint, out, "--keep-size")
+    assert (
+        "note: the file does not do what the config's test pipeline does besides: ResizeToRange"
+        in (capsys.readouterr().out)
+    )
+    stock = PIPELINE.replace("mmseg_deeplab_ext.ResizeToRange", "Resize")
+    tool(config(stock), checkpoint, out, "--force")
+    assert "besides: Resize" in capsys.readouterr().out
+
+
+def test_the_crop_is_the_one_that_the_prediction_goes_by(config, checkpoint, onnx, out):
+    sizes = 'model["data_preprocessor"].update(size=(49, 65), seg_pad_val=255)\n'
+    cfg = Config.fromfile(config(NO_CROP, sizes))
+    assert export_onnx(cfg, str(checkpoint), out).crop_size == (49, 65)
+
+
+def test_what_is_seldom_meant_is_said_of_the_crop_in_use(
+    tool, config, checkpoint, onnx, out, capsys
+):
+    stride = ["--cfg-options", "model.backbone.output_stride=8"]
+    tool(config(), checkpoint, out, "--crop-size", 64, 64, *stride)
+    printed = capsys.readouterr().out
+    assert "dilations=(1, 12, 24, 36)" in printed
+    assert "size=(64, 64) is not k * 8 + 1" in printed
+    tool(config(), checkpoint, out, "--force")
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_weights_of_tensorflow_are_exported_as_well(tool, config, checkpoint, run, out, tmp_path):
     cfg = config()
     export_checkpoint(Config.fromfile(cfg), str(checkpoint), tmp_path / "model.ckpt")
@@ -303,6 +357,7 @@ def test_places_that_cannot_be_written_are_refused(config, out):
     [
         (["--crop-size", 65, 97, "--dynamic"], "not allowed with argument --crop-size"),
         (["--max-resize-value", 97], "need --min-resize-value"),
+        (["--min-resize-value", 97, "--keep-size"], "not allowed with argument"),
     ],
 )
 def test_arguments_that_contradict_each_other_are_usage_errors(

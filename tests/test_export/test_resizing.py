@@ -8,8 +8,8 @@ from mmseg.registry import MODELS
 
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.export.graph import InferenceGraph
-from mmseg_deeplab_ext.export.resizing import ResizeRange, pad_to, resize_bilinear, resize_nearest
-from mmseg_deeplab_ext.layers.nearest_resize import nearest_indices
+from mmseg_deeplab_ext.export.resizing import ResizeRange, pad_to, resize_bilinear
+from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from tests.support.preprocess_goldens import golden, largest_difference, shape
 from tests.support.segmentors import CONFIGS
 
@@ -36,14 +36,6 @@ def test_resizing_equals_tensorflows(size):
     labels = torch.from_numpy(golden(f"nn_in_{size}"))[..., 0]
     resized = resize_nearest(labels[None], wanted)[0]
     assert largest_difference(f"nn_out_{size}", resized.numpy()[..., None]) == 0
-
-
-def test_nearest_neighbours_are_those_of_the_layer_that_the_training_uses():
-    for size in range(1, 60):
-        row = torch.arange(size).reshape(1, 1, size)
-        for wanted in range(1, 60):
-            found = resize_nearest(row, (1, wanted))[0, 0].tolist()
-            assert found == nearest_indices(size, wanted).tolist(), (size, wanted)
 
 
 def test_padding_comes_at_the_bottom_and_right_and_a_larger_image_fails():

@@ -152,6 +152,16 @@ def test_every_label_counts_where_none_is_ignored():
     [
         (dict(top_k_percent_pixels=0), "top_k_percent_pixels=0 is the share"),
         (dict(top_k_percent_pixels=25), "top_k_percent_pixels=25 is the share"),
+        (dict(top_k_percent_pixels="a"), "top_k_percent_pixels='a' is the share"),
+        (dict(top_k_percent_pixels=None), "top_k_percent_pixels=None is the share"),
+        (dict(class_weight=3), "class_weight=3 must be a list of numbers"),
+        (dict(class_weight=[]), "class_weight=.. must be a list of numbers"),
+        (dict(class_weight=["a", 1.0]), "must be a list of numbers"),
+        (dict(class_weight=[[1.0], [2.0]]), "must be a list of numbers"),
+        (dict(class_weight=[1.0, -2.0]), "at least 0 and finite"),
+        (dict(class_weight=[1.0, float("nan")]), "at least 0 and finite"),
+        (dict(class_weight="nofile.npy"), "class_weight='nofile.npy' can't be read"),
+        (dict(class_weight="nofile.txt"), "class_weight='nofile.txt' can't be read"),
         (
             dict(top_k_percent_pixels=0.5, hard_example_mining_step=0.5),
             "hard_example_mining_step=0.5 must be a number of iterations",
@@ -172,6 +182,16 @@ def test_class_weights_of_another_number_of_classes_are_refused():
 def test_a_single_channel_is_refused_with_the_loss_to_use():
     with pytest.raises(ConfigError, match="use_sigmoid=True"):
         loss(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4).long())
+
+
+def test_a_file_that_holds_no_class_weights_is_named(tmp_path):
+    path = tmp_path / "weights.npy"
+    path.write_bytes(b"no array")
+    with pytest.raises(ConfigError, match=r"weights.npy' can't be read"):
+        DeepLabCrossEntropyLoss(class_weight=str(path))
+    np.save(path, np.float64(2.0))
+    with pytest.raises(ConfigError, match=r"weights.npy' must be a list of numbers"):
+        DeepLabCrossEntropyLoss(class_weight=str(path))
 
 
 def test_class_weights_come_from_a_file_as_in_mmsegmentation(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg_deeplab_ext.datasets import aligned_resize
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from tests.support.golden_files import FULL
 
@@ -24,6 +25,24 @@ def test_corners_stay_corners_and_halves_go_up(old, new):
     )
     x = torch.arange(2 * old[0] * old[1]).reshape(2, *old)
     assert torch.equal(resize_nearest(x, new), x[:, rows][:, :, columns])
+
+
+def test_it_takes_the_same_neighbours_as_the_data_pipeline():
+    for old in range(1, 60):
+        row = torch.arange(old).reshape(1, old)
+        for new in range(1, 60):
+            expected = aligned_resize.resize_nearest(row.numpy(), (1, new))
+            assert resize_nearest(row, (1, new)).tolist() == expected.tolist(), (old, new)
+
+
+def test_the_sizes_of_another_image_can_be_put_into_its_trace():
+    def resized(labels, like):
+        return resize_nearest(labels, like.shape[-2:])
+
+    labels, like = torch.arange(20).reshape(4, 5), torch.zeros(7, 9)
+    traced = torch.jit.trace(resized, (labels, like))
+    labels, like = torch.arange(42).reshape(6, 7), torch.zeros(3, 17)
+    assert torch.equal(traced(labels, like), resize_nearest(labels, (3, 17)))
 
 
 def test_it_equals_tensorflow_on_every_golden_size():

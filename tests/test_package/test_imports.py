@@ -37,7 +37,7 @@ MAY_IMPORT = {
     },
     "engine": {"arch", "checkpoints", "config_values", "datasets", "registry"},
     "losses": {"config_values", "registry"},
-    "export": {"atomic_files", "config_values", "prediction"},
+    "export": {"atomic_files", "config_values", "datasets", "engine", "layers", "prediction"},
     "prediction": {"atomic_files", "checkpoints", "datasets", "engine", "progress"},
     "compat": {"hosts"},
     "safe_globals": set(),

@@ -47,6 +47,17 @@ def test_predictions_below_the_images_are_not_taken_for_images(tree):
     tree("p/a.jpg", "p/out/labels/a.png")
     assert names("p", out="p/out") == ["a.png"]
     assert names("p", out="p") == ["a.png", "out/labels/a.png"]
+    tree("p/labels/a.png", "p/overlays/a.png")
+    assert names("p", out="p") == ["a.png", "out/labels/a.png"]
+
+
+def test_predictions_below_the_images_are_passed_over_in_globs_too(tree):
+    tree("p/a.jpg", "p/out/labels/a.png", "p/out.png")
+    assert names("p/**/*.*", out="p/out") == ["a.png", "out.png"]
+    assert names("p/out/labels/*", out="p/out/labels") == ["a.png"]
+    assert names("p/*.jpg", out="p") == ["a.png"]
+    with pytest.raises(PredictionError, match="predictions are passed over"):
+        names("p/out/**/*.png", out="p/out")
 
 
 def test_a_file_may_have_any_suffix(tree):

@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from PIL import Image
 
-from mmseg_deeplab_ext.prediction.preparation import Prepared, _is_cut_off_jpeg
+from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared, _is_cut_off_jpeg
 
 
 def jpeg(size, **how):
@@ -57,3 +59,15 @@ def test_overlays_get_red_first():
     bgr = np.zeros((1, 1, 3), np.uint8)
     bgr[0, 0] = 1, 2, 3
     assert Prepared(None, None, bgr).rgb().tolist() == [[[3, 2, 1]]]
+
+
+def test_labels_return_to_the_size_of_the_file_also_where_the_evaluation_compares_resized_ones(
+    tmp_path,
+):
+    (tmp_path / "a.jpg").write_bytes(jpeg(40))
+    init_default_scope("mmseg")
+    resize = dict(type="mmseg_deeplab_ext.ResizeToRange", scale=65, as_original=True)
+    steps = [dict(type="LoadImageFromFile"), resize, dict(type="PackSegInputs")]
+    prepared = Preparation(Config(dict(test_pipeline=steps)))(tmp_path / "a.jpg")
+    assert prepared.inputs.shape == (3, 65, 65)
+    assert prepared.sample.ori_shape == (40, 40)

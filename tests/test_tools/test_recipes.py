@@ -246,7 +246,7 @@ def test_the_options_of_tensorflow_train_as_a_config(run):
     [
         (
             STAGE2,
-            "model.backbone.output_stride=8 model.decode_head.dilations=[1,12,24,36] "
+            'model.backbone.output_stride=8 "model.decode_head.dilations=[1,12,24,36]" '
             "optim_wrapper.optimizer.lr=0.001",
         ),
         (STAGE1, "model.backbone.init_cfg=None"),
@@ -264,7 +264,7 @@ def test_the_options_of_tensorflow_train_as_a_config(run):
 def test_the_options_in_the_text_fit_their_configs(config, options):
     assert options in " ".join(TEXT.split())
     parser = common_parser("Train")
-    arguments = [str(REPO / config), "--cfg-options", *options.split()]
+    arguments = [str(REPO / config), "--cfg-options", *shlex.split(options)]
     given = parse(parser, arguments).cfg_options
     cfg = load_config(str(REPO / config), options=given)
     share_global_batch(cfg, 1, options=given)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import mmseg
 import pytest
+import torch
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from PIL import Image
 
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
 from tests.test_tools.conftest import REPO, TOOLS, recorded, scalars
 
@@ -120,6 +122,17 @@ def test_a_missing_data_set_stops_before_anything_is_built(train, write_config):
     with pytest.raises(DatasetError, match="/nowhere"):
         train(run.config)
     assert not run.work_dir.exists()
+
+
+def test_a_file_of_which_no_weight_fits_stops_before_the_first_iteration(
+    train, write_config, tmp_path
+):
+    weights = tmp_path / "other.pth"
+    torch.save({"state_dict": {"layer.weight": torch.zeros(3)}}, weights)
+    run = write_config("other_weights", f"load_from = '{weights}'")
+    with pytest.raises(CheckpointMismatchError, match=r"no weight of .*other\.pth fits"):
+        train(run.config)
+    assert not list(run.work_dir.glob("*.pth"))
 
 
 def test_an_option_that_nothing_reads_is_refused_with_the_nearest_key(train, write_config):

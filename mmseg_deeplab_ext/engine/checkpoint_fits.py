@@ -1,4 +1,4 @@
-"""A checkpoint whose classes are not those of the model, or of the data set, before it is used."""
+"""What a Runner loads, against the model and the data set, before it is used."""
 
 from __future__ import annotations
 
@@ -6,86 +6,87 @@ from typing import Any, Mapping, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
 
+from mmseg_deeplab_ext.engine.checkpoint_weights import (
+    demand_weights,
+    notes_on_start,
+    weights_in,
+)
+from mmseg_deeplab_ext.engine.segmentor import segmentor_in
 from mmseg_deeplab_ext.errors import ConfigError
 
 _NAMES_SHOWN = 5
 
 
-def check_checkpoint_classes(
+def check_loaded(
     checkpoint: Mapping[str, Any],
     *,
     model: Any,
     classes: Sequence[str] | None,
     source: str,
+    training: bool,
 ) -> list[str]:
-    """Demand that a checkpoint's last layer and class names fit.
+    """Demand that a checkpoint's weights and class names fit.
 
-    MMEngine leaves a layer of another shape at its random start, with a line in the log, and does
-    not look at the names.
+    A training may start from other classes, or from a part of the weights; that is said only.
 
     Args:
         checkpoint: What was loaded, with ``state_dict`` and ``meta``, or a bare state dict.
         model: The segmentor, an ``nn.Module``, perhaps wrapped (``module``).
         classes: Class names of the data set; None if it names none.
         source: Where the checkpoint comes from, for the messages.
+        training: Whether a training starts from it; else it is evaluated.
 
     Returns:
-        Sentences for the log: the names differ, and nothing tells whether the classes do.
+        Sentences for the log: what a training does not get from the checkpoint; that the names
+        differ, and nothing tells whether the classes do.
 
     Raises:
-        ConfigError: The last layer has another number of classes, or a class has another number
-            in the checkpoint than in the data set.
+        CheckpointError: It is no checkpoint, or its weights do not fit; in training: none does.
+        ConfigError: In an evaluation: a class has another number in the checkpoint than in the
+            data set.
     """
-    while not hasattr(model, "decode_head") and hasattr(model, "module"):
-        model = model.module
-    _check_last_layer(checkpoint.get("state_dict", checkpoint), model, source)
+    found, wanted = weights_in(checkpoint, source), segmentor_in(model).state_dict()
+    notes = []
+    if training:
+        notes = notes_on_start(found, wanted, source=source)
+    else:
+        demand_weights(found, wanted, source=source)
     meta = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
-    return _check_names(meta.get("classes"), classes, source)
+    return notes + _check_names(meta.get("classes"), classes, source=source, training=training)
 
 
-class CheckpointClassesHook(Hook):
+class CheckpointFitsHook(Hook):
     """Check whatever the Runner loads, right before it is put into the model.
 
     Args:
         classes: Class names of the data set; None if it names none.
         source: Where the checkpoint comes from, for the messages.
+        training: Whether a training starts from it; else it is evaluated.
     """
 
-    def __init__(self, classes: Sequence[str] | None, source: str) -> None:
+    def __init__(
+        self, classes: Sequence[str] | None, source: str, *, training: bool = False
+    ) -> None:
         self._classes = classes
         self._source = source
+        self._training = training
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Raise a ConfigError, or log, as :func:`check_checkpoint_classes` says."""
-        notes = check_checkpoint_classes(
-            checkpoint, model=runner.model, classes=self._classes, source=self._source
+        """Raise, or log, as :func:`check_loaded` says."""
+        notes = check_loaded(
+            checkpoint,
+            model=runner.model,
+            classes=self._classes,
+            source=self._source,
+            training=self._training,
         )
         for note in notes:
             runner.logger.info(note)
 
 
-def _check_last_layer(state_dict: Mapping[str, Any], model: nn.Module, source: str) -> None:
-    for key, wanted in model.state_dict().items():
-        if not (key.startswith("decode_head.") and key.endswith("conv_seg.weight")):
-            continue
-        given = state_dict.get(key, state_dict.get(f"module.{key}"))
-        if given is None:
-            raise ConfigError(
-                f"{source} has no {key}: it holds no trained model of this config. Give a "
-                "checkpoint that tools/train.py or tf2mmseg.py wrote for it."
-            )
-        if len(given) != len(wanted):
-            raise ConfigError(
-                f"{source} was trained for {len(given)} classes ({key} {list(given.shape)}), but "
-                f"the model has {len(wanted)}. Evaluate it with the config it was trained with, "
-                f"or one whose head and data set have its {len(given)} classes."
-            )
-
-
 def _check_names(
-    trained: Sequence[str] | None, classes: Sequence[str] | None, source: str
+    trained: Sequence[str] | None, classes: Sequence[str] | None, *, source: str, training: bool
 ) -> list[str]:
     if not trained or not classes or len(trained) != len(classes):
         return []
@@ -99,6 +100,11 @@ def _check_names(
         for number in differing[:_NAMES_SHOWN]
     )
     shown += ", ..." * (len(differing) > _NAMES_SHOWN)
+    if training:
+        return [
+            f"{source} and the data set have other classes (checkpoint / data set): {shown}. The "
+            "training starts from the last layer of those."
+        ]
     if any(theirs[number] in ours for number in differing):
         raise ConfigError(
             f"{source} numbers its classes otherwise than the data set (checkpoint / data set): "

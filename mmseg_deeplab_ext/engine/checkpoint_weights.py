@@ -1,0 +1,158 @@
+"""The weights of a checkpoint against those of a model: what does not fit is told by name.
+
+MMEngine passes over wrong names and shapes with a line in the log.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping
+
+from torch import Tensor
+
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.loader import FILE_SCHEME, is_address, looks_like_tensorflow
+from mmseg_deeplab_ext.checkpoints.plan import problem_lines
+from mmseg_deeplab_ext.errors import ConfigError
+
+_NOT_PREDICTING = "auxiliary_head."
+"""Weights that only the training uses: a checkpoint may lack them, or have them besides."""
+# How many batches a batch norm has seen changes no prediction; TensorFlow does not count.
+_COUNTER = "num_batches_tracked"
+_LAST_LAYER = "conv_seg.weight"
+
+
+def check_evaluable(checkpoint: str) -> None:
+    """Refuse what can't be evaluated, before anything is built.
+
+    Args:
+        checkpoint: File, or an address with a scheme that MMEngine knows.
+
+    Raises:
+        ConfigError: It lacks the last layer, needs a scheme, or does not exist.
+    """
+    if is_address(checkpoint):
+        if "drop_logits=true" in checkpoint:
+            raise ConfigError(
+                f"{checkpoint}: without the last layer there is nothing to evaluate; drop_logits "
+                "is for training another number of classes."
+            )
+    elif looks_like_tensorflow(checkpoint):
+        raise ConfigError(
+            f"{checkpoint} is a TensorFlow checkpoint; write {FILE_SCHEME}{checkpoint}"
+        )
+    elif "://" not in checkpoint and not os.path.isfile(checkpoint):
+        raise ConfigError(f"The checkpoint {checkpoint} does not exist.")
+
+
+def weights_in(loaded: Any, source: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by the names that a model has for them.
+
+    Args:
+        loaded: What was loaded: a dictionary with ``state_dict``, or a bare state dict.
+        source: Where it comes from, for the message.
+
+    Raises:
+        CheckpointFormatError: It is something else.
+    """
+    if not isinstance(loaded, Mapping):
+        raise CheckpointFormatError(
+            f"{source} holds a {type(loaded).__name__}, not a checkpoint: expected is a "
+            "dictionary with the key state_dict, as MMEngine writes it."
+        )
+    # "module." is left by a wrapper for several GPUs; MMEngine cuts it off as well.
+    return {
+        name[len("module.") :] if name.startswith("module.") else name: value
+        for name, value in loaded.get("state_dict", loaded).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def demand_weights(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
+) -> None:
+    """Demand all weights that a prediction needs, and no others.
+
+    Args:
+        found: The checkpoint's, as :func:`weights_in` returns them.
+        wanted: The model's state dict.
+        source: Where the checkpoint comes from, for the message.
+
+    Raises:
+        CheckpointMismatchError: Something is missing, left over, or of another shape.
+    """
+    problems = _differences(found, wanted)
+    if problems:
+        raise CheckpointMismatchError(
+            "\n".join(
+                [
+                    f"{source} does not fit the config's model:",
+                    *problems,
+                    "Take the config that the checkpoint was trained with (MMEngine leaves it in "
+                    "the work directory), or another checkpoint.",
+                ]
+            )
+        )
+
+
+def notes_on_start(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
+) -> list[str]:
+    """Say what a training that starts from a checkpoint does not get from it.
+
+    Args:
+        found: The checkpoint's weights, as :func:`weights_in` returns them.
+        wanted: The model's state dict.
+        source: Where the checkpoint comes from, for the messages.
+
+    Returns:
+        At most one sentence for the log.
+
+    Raises:
+        CheckpointMismatchError: The model gets nothing at all.
+    """
+    if not any(
+        name in found and found[name].shape == value.shape
+        for name, value in wanted.items()
+        if not name.endswith(_COUNTER)
+    ):
+        raise CheckpointMismatchError(
+            f"no weight of {source} fits the config's model: it has {len(found)} weights "
+            f"({', '.join(list(found)[:3])}, ...), and the model {len(wanted)} "
+            f"({', '.join(list(wanted)[:3])}, ...). Name another checkpoint in load_from, or leave "
+            "it out; weights of a backbone alone go into model.backbone.init_cfg."
+        )
+    problems = _differences(found, wanted)
+    opening = (
+        f"The training starts from {source}, which does not fit the whole model. Weights that are "
+        "missing there or of another shape keep their start (init_cfg, or random values):"
+    )
+    return ["\n".join([opening, *problems])] if problems else []
+
+
+def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    problems = {
+        "of another shape": [
+            f"{name} {list(found[name].shape)} in the file, {list(wanted[name].shape)} in the model"
+            for name in wanted
+            if name in found and found[name].shape != wanted[name].shape
+        ],
+        "missing in the file": [
+            name for name in wanted if name not in found and not name.endswith(_COUNTER)
+        ],
+        "left over in the file": [name for name in found if name not in wanted],
+    }
+    predicting = {
+        what: [name for name in names if not name.startswith(_NOT_PREDICTING)]
+        for what, names in problems.items()
+    }
+    return [*_other_classes(found, wanted), *problem_lines(predicting)]
+
+
+def _other_classes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    return [
+        f"  trained for {len(found[name])} classes, the model has {len(value)}"
+        for name, value in wanted.items()
+        if name.endswith(_LAST_LAYER) and not name.startswith(_NOT_PREDICTING)
+        if name in found and found[name].shape[:1] not in ((), value.shape[:1])
+    ]

@@ -42,14 +42,19 @@ class Golden:
             name: of the array.
             computed: the same of ours, in the shape of the full array.
         """
+        return max(_largest(*pair) for pair in self._pairs(name, computed))
+
+    def l2_error(self, name: str, computed: np.ndarray) -> float:
+        """L2 norm of the difference to an array, as a share of the reference's norm."""
+        return max(_norm(*pair) for pair in self._pairs(name, computed))
+
+    def _pairs(self, name, computed):
         reference = self.reduced[name]
         ours = np.asarray(computed, np.float64)
-        kept = ours if reference.shape == ours.shape else sample(ours)
-        errors = [_relative(kept, reference)]
+        yield (ours if reference.shape == ours.shape else sample(ours)), reference
         if self.full is not None:
             assert self.full[name].shape == ours.shape, (name, ours.shape)
-            errors.append(_relative(ours, self.full[name]))
-        return max(errors)
+            yield ours, self.full[name]
 
 
 @functools.lru_cache(maxsize=None)
@@ -58,7 +63,11 @@ def golden(name: str) -> Golden:
     return Golden(name)
 
 
-def _relative(ours: np.ndarray, reference: np.ndarray) -> float:
+def _largest(ours: np.ndarray, reference: np.ndarray) -> float:
     largest = np.abs(reference).max()
     difference = np.abs(ours - reference).max()
     return float(difference / largest) if largest else float(difference)
+
+
+def _norm(ours: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.linalg.norm(ours - reference) / np.linalg.norm(reference))

@@ -95,7 +95,7 @@ def test_biases_and_last_layers_train_at_tensorflows_multiples_of_the_rate(doubl
 
 
 @pytest.mark.slow
-def test_the_losses_equal_tensorflows_in_float32(single):
+def test_losses_and_logits_equal_tensorflows_in_float32(single):
     loss = single.seen["loss"].item()
     assert loss == pytest.approx(float(single.golden["ce"]), rel=1e-6)
     assert single.regularisation() == pytest.approx(float(single.golden["reg"]), rel=1e-6)
@@ -103,8 +103,15 @@ def test_the_losses_equal_tensorflows_in_float32(single):
     # pooling sees two values per channel, and amplifies it.
     logits = single.seen["logits"].permute(0, 2, 3, 1).numpy()
     assert single.golden.error("logits", logits) <= 2e-4
+
+
+@pytest.mark.slow
+def test_gradients_equal_tensorflows_in_float32_as_far_as_its_own_rounding_allows(single):
+    # Float64 differs from this reference by 1.4 % in the L2 norm; in a single value by 8 % of the
+    # largest, where a ReLU's input changes its sign.
     for name in single.golden.names("grad/"):
-        assert single.golden.error(f"grad/{name}", single.gradient(single.rules[name])) <= 0.03
+        gradient = single.gradient(single.rules[name])
+        assert single.golden.l2_error(f"grad/{name}", gradient) <= 0.04, name
 
 
 @pytest.mark.slow
@@ -122,6 +129,6 @@ def test_variables_and_moving_statistics_after_the_step_equal_tensorflows(single
     for name in single.golden.names("after/"):
         rule = single.rules[name]
         after = rule.to_tf(single.after[rule.torch_name].numpy())
-        # Of a variable, as far as its gradient's rounding in the reference allows.
-        tolerance = 1e-3 if name in single.trained() else 1e-6
+        # Of a variable, as far as its gradient's rounding in the reference allows (float64: 7e-4).
+        tolerance = 2e-3 if name in single.trained() else 1e-6
         assert single.golden.error(f"after/{name}", after) <= tolerance, name

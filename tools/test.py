@@ -33,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if args.show or args.show_dir:
         draw_predictions(cfg, show=args.show, wait_time=args.wait_time, directory=args.show_dir)
-    evaluation_runner(cfg, checkpoint=args.checkpoint, out=args.out, tta=args.tta).test()
+    runner = evaluation_runner(
+        cfg, checkpoint=args.checkpoint, out=args.out, tta=args.tta, every_label=args.check_labels
+    )
+    runner.test()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(
         args.config, launcher=args.launcher, options=args.cfg_options, work_dir=args.work_dir
     )
-    training_runner(cfg, options=args.cfg_options, amp=args.amp, resume=args.resume).train()
+    runner = training_runner(
+        cfg,
+        options=args.cfg_options,
+        amp=args.amp,
+        resume=args.resume,
+        every_label=args.check_labels,
+    )
+    runner.train()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterator, Mapping, Sequence
 
 from mmengine import list_from_file
+from mmengine.dataset import BaseDataset
 
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import DATASETS
@@ -69,6 +70,13 @@ def dataset_class(leaf: Mapping[str, Any]) -> type:
             "registers it named in custom_imports?"
         )
     return found
+
+
+def reads_local_files(leaf: Mapping[str, Any]) -> bool:
+    """Whether a data set is an MMEngine one with its files on this machine's file systems."""
+    backend = (leaf.get("backend_args") or {}).get("backend", "local")
+    local = backend == "local" and "://" not in str(leaf.get("data_root") or "")
+    return local and issubclass(dataset_class(leaf), BaseDataset)
 
 
 def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:

@@ -19,6 +19,7 @@ from mmseg_deeplab_ext.datasets.config_walk import (
     datasets_of,
     heads_of,
     pipeline_steps,
+    reads_local_files,
     step_name,
 )
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES
@@ -56,7 +57,7 @@ def check_dataset_files(
     advice: list[str] = []
     samples: dict[str, int] = {}
     for split, leaf in datasets_of(cfg, splits):
-        if not issubclass(dataset_class(leaf), BaseDataset) or _is_remote(leaf):
+        if not reads_local_files(leaf):
             continue
         found = _missing_places(leaf)
         if not found:
@@ -75,11 +76,6 @@ def check_dataset_files(
 def _describe(leaf: Mapping[str, Any]) -> str:
     root = leaf.get("data_root")
     return dataset_class(leaf).__name__ + (f" in {root}" if root else "")
-
-
-def _is_remote(leaf: Mapping[str, Any]) -> bool:
-    backend = (leaf.get("backend_args") or {}).get("backend", "local")
-    return backend != "local" or "://" in str(leaf.get("data_root") or "")
 
 
 def _needs_labels(leaf: Mapping[str, Any]) -> bool:

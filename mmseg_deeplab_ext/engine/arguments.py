@@ -53,6 +53,11 @@ def common_parser(description: str) -> argparse.ArgumentParser:
         'key="[a,b]" or key="[(a,b),(c,d)]" (quoted, without white space)',
     )
     parser.add_argument(
+        "--check-labels",
+        action="store_true",
+        help="read every label map before the start, not only 32 of each data set",
+    )
+    parser.add_argument(
         "--launcher", choices=["none", *LAUNCHERS], default="none", help="job launcher"
     )
     # torch.distributed.launch passes it in one spelling or the other, torchrun by LOCAL_RANK.

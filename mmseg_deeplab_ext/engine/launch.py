@@ -6,14 +6,16 @@ import os
 from typing import Any, Mapping, Sequence
 
 from mmengine.config import Config
+from mmengine.dist import get_dist_info
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.checkpoints.networks import network_of_model
 from mmseg_deeplab_ext.datasets.checked_loading import use_checked_loading
-from mmseg_deeplab_ext.datasets.config_walk import SPLITS, class_names, datasets_of, heads_of
+from mmseg_deeplab_ext.datasets.config_walk import class_names, datasets_of, heads_of
 from mmseg_deeplab_ext.datasets.files_check import check_class_count, check_dataset_files
+from mmseg_deeplab_ext.datasets.label_check import check_labels
 from mmseg_deeplab_ext.engine.amp import enable_amp
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.engine.checkpoint_fits import CheckpointFitsHook
@@ -76,6 +78,7 @@ def training_runner(
     options: Mapping[str, Any] | None = None,
     amp: bool = False,
     resume: bool = False,
+    every_label: bool = False,
 ) -> Runner:
     """Build the Runner for a training, wherever it runs.
 
@@ -84,14 +87,17 @@ def training_runner(
         options: The same ``--cfg-options``: a batch size per process given there wins.
         amp: Train with automatic mixed precision.
         resume: Go on from the latest checkpoint in the work directory, if there is one.
+        every_label: Read every label map first, not only a few.
 
     Raises:
         ConfigError: The config asks for something impossible on these processes, or the work
             directory can't be written into. Running it raises a CheckpointError, before the first
             iteration, if nothing of the weights in ``load_from`` fits.
-        DatasetError: A file of the training or validation split is missing.
+        DatasetError: A file of the training or validation split is missing, or a label map that
+            was read is bad.
     """
-    _check_data(cfg, splits=("train", "val"))
+    splits = ("train", "val")
+    _check_data(cfg, splits=splits)
     if resume:
         cfg.resume = True
     notes = config_notes(cfg, training=True)
@@ -100,7 +106,7 @@ def training_runner(
     notes += resume_seed(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
-    runner = _build_runner(_runner_class(cfg), cfg, notes)
+    runner = _build_runner(_runner_class(cfg), cfg, notes, splits=splits, every_label=every_label)
     _check_what_is_loaded(runner, cfg, split="train")
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
@@ -113,6 +119,7 @@ def evaluation_runner(
     checkpoint: str,
     out: str | None = None,
     tta: bool = False,
+    every_label: bool = False,
 ) -> Runner:
     """Build the Runner for an evaluation on the test split.
 
@@ -121,12 +128,13 @@ def evaluation_runner(
         checkpoint: File, or an address with a scheme that MMEngine knows.
         out: Directory for the predicted label images, one PNG of class indices per image.
         tta: Evaluate the config's ``tta_model`` on its ``tta_pipeline``.
+        every_label: Read every label map first, not only a few.
 
     Raises:
         ConfigError: The checkpoint does not exist, the config lacks what an argument needs, or a
             folder can't be written into. Running it raises one too, or a CheckpointError, before
             the first image, if the checkpoint has other classes, or does not fit.
-        DatasetError: A file of the test split is missing.
+        DatasetError: A file of the test split is missing, or a label map that was read is bad.
     """
     check_evaluable(checkpoint)
     notes = config_notes(cfg, training=False)
@@ -139,7 +147,8 @@ def evaluation_runner(
         _write_predictions(cfg, out)
     show_dir = cfg.get("visualizer", {}).get("save_dir")
     check_output_folders({"--work-dir": cfg.get("work_dir"), "--out": out, "--show-dir": show_dir})
-    runner = _build_runner(_leaving_the_config_file(_runner_class(cfg)), cfg, notes)
+    kind = _leaving_the_config_file(_runner_class(cfg))
+    runner = _build_runner(kind, cfg, notes, splits=("test",), every_label=every_label)
     _check_what_is_loaded(runner, cfg, split="test")
     runner.register_hook(LargerImagesHook())
     # Not in cfg, which is written into the work directory. OpenMMLab's visualisation hook asks for
@@ -198,13 +207,15 @@ def _leaving_the_config_file(kind: type[Runner]) -> type[Runner]:
     return EvaluationRunner
 
 
-def _build_runner(kind: type[Runner], cfg: Config, notes: list[str]) -> Runner:
+def _build_runner(
+    kind: type[Runner], cfg: Config, notes: list[str], *, splits: Sequence[str], every_label: bool
+) -> Runner:
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *adapt_to_cpu(cfg)]
     runner = kind.from_cfg(cfg)
     for note in notes:  # not earlier: now they reach the log file, and of one process only
         runner.logger.info(note)
-    _check_loading(runner, cfg)
+    _check_loading(runner, cfg, splits=splits, every_label=every_label)
     _check_takes_tensorflow_weights(runner, cfg)
     return runner
 
@@ -228,16 +239,19 @@ def _check_takes_tensorflow_weights(runner: Runner, cfg: Config) -> None:
         network_of_model(segmentor_in(runner.model))
 
 
-def _check_loading(runner: Runner, cfg: Config) -> None:
+def _check_loading(
+    runner: Runner, cfg: Config, *, splits: Sequence[str], every_label: bool
+) -> None:
     """Load through the checked transforms, with the config in the work directory left as it is.
 
     People hand that config to MMSegmentation's inference, which knows the stock names only.
     """
     ignored = [head.get("ignore_index", 255) for _, head in heads_of(cfg.model)] or [255]
-    for split in SPLITS:
+    for split in splits:
         loader = getattr(runner, f"_{split}_dataloader")
         if isinstance(loader, dict):
             use_checked_loading(loader, ignore_index=ignored[0])
+            check_labels(loader, every=every_label, share=get_dist_info())
 
 
 def _write_predictions(cfg: Config, directory: str) -> None:

@@ -29,7 +29,7 @@ def checked(monkeypatch):
     monkeypatch.setattr(
         launch,
         "_build_runner",
-        lambda kind, cfg, notes: SimpleNamespace(
+        lambda kind, cfg, notes, **_: SimpleNamespace(
             kind=kind, cfg=cfg, notes=notes, world_size=1, register_hook=lambda hook: None
         ),
     )

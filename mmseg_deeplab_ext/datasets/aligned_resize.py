@@ -74,37 +74,6 @@ def resize_nearest(
     return labels
 
 
-def size_in_range(
-    size: tuple[int, int],
-    *,
-    scale: int,
-    max_size: int | None = None,
-    factor: int | None = None,
-) -> tuple[int, int]:
-    """The size that TensorFlow's ``resize_to_range`` gives an image.
-
-    Args:
-        size: Height and width of the image.
-        scale: Length of the shorter side.
-        max_size: Greatest length of the longer side; None for any.
-        factor: Both lengths become a multiple of it plus one, the shorter one by growing.
-
-    Returns:
-        Height and width.
-    """
-    if max_size is not None and factor is not None:
-        max_size -= (max_size - 1) % factor
-    sides = np.array(size, np.float32)
-    # In float32, as TensorFlow: the rounding decides which whole number is reached.
-    new = np.floor(sides * (np.float32(scale) / sides.min()))
-    if max_size is not None and new.max() > max_size:
-        new = np.floor(sides * (np.float32(max_size) / sides.max()))
-    height, width = (max(1, int(side)) for side in new)
-    if factor is not None:
-        height, width = (side + (1 - side) % factor for side in (height, width))
-    return height, width
-
-
 def _positions(count: int, new_count: int, part: slice) -> tuple[np.ndarray, np.ndarray]:
     """Where a part of the output reads: the indices below, and the fractions above these."""
     step = np.float32(count - 1) / np.float32(max(new_count - 1, 1))

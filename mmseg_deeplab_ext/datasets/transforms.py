@@ -10,16 +10,14 @@ import math
 from typing import Any, Mapping
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from mmseg_deeplab_ext.config_values import is_whole, whole_numbers
-from mmseg_deeplab_ext.datasets.aligned_resize import (
-    resize_bilinear,
-    resize_nearest,
-    size_in_range,
-)
+from mmseg_deeplab_ext.config_values import whole_numbers
+from mmseg_deeplab_ext.datasets.aligned_resize import resize_bilinear, resize_nearest
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 from mmseg_deeplab_ext.registry import TRANSFORMS
 
 
@@ -164,21 +162,7 @@ class ResizeToRange(BaseTransform):
         factor: int | None = None,
         as_original: bool = False,
     ):
-        values = dict(scale=scale, max_size=max_size, factor=factor)
-        for name, value in values.items():
-            if not is_whole(value, minimum=1) and not (value is None and name != "scale"):
-                raise ConfigError(
-                    f"ResizeToRange: {name} is {value!r}; expected a whole number of at least 1"
-                    + ("." if name == "scale" else ", or None.")
-                )
-        if max_size is not None and factor is not None and max_size <= factor:
-            raise ConfigError(
-                f"ResizeToRange: no side of at most max_size={max_size} is a multiple of "
-                f"factor={factor} plus one; raise max_size to at least {factor + 1}."
-            )
-        self.scale = scale
-        self.max_size = max_size
-        self.factor = factor
+        self.range = ResizeRange(scale, max_size, factor)
         self.as_original = as_original
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -190,13 +174,8 @@ class ResizeToRange(BaseTransform):
         Returns:
             The sample, with ``img`` of float32.
         """
-        size = size_in_range(
-            results["img"].shape[:2],
-            scale=self.scale,
-            max_size=self.max_size,
-            factor=self.factor,
-        )
         old = results["img"].shape[:2]
+        size = tuple(self.range.size(torch.tensor(old)).tolist())
         results["img"] = resize_bilinear(results["img"], size)
         for key in results.get("seg_fields", []):
             results[key] = resize_nearest(results[key], size)
@@ -207,8 +186,8 @@ class ResizeToRange(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}(scale={self.scale}, max_size={self.max_size}, "
-            f"factor={self.factor}, as_original={self.as_original})"
+            f"{type(self).__name__}(scale={self.range.scale}, max_size={self.range.max_size}, "
+            f"factor={self.range.factor}, as_original={self.as_original})"
         )
 
 

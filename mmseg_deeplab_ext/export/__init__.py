@@ -2,6 +2,6 @@
 
 from mmseg_deeplab_ext.export.errors import ExportError
 from mmseg_deeplab_ext.export.onnx_file import Exported, export_onnx
-from mmseg_deeplab_ext.export.resizing import ResizeRange
+from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 
 __all__ = ["ExportError", "Exported", "ResizeRange", "export_onnx"]

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmseg_deeplab_ext.datasets.config_walk import pipeline_steps, step_name
 from mmseg_deeplab_ext.engine.notes import config_notes
-from mmseg_deeplab_ext.export.resizing import ResizeRange
+from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 from mmseg_deeplab_ext.prediction.preparation import test_pipeline
 
 _RESIZE = "ResizeToRange"

@@ -8,13 +8,9 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.export.resizing import (
-    ResizeRange,
-    image_size,
-    pad_to,
-    resize_bilinear,
-)
+from mmseg_deeplab_ext.export.resizing import image_size, pad_to, resize_bilinear
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
+from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 
 
 class InferenceGraph(nn.Module):

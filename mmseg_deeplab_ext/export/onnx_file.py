@@ -22,8 +22,8 @@ from mmseg_deeplab_ext.export.evaluation import configured_resize, export_notes
 from mmseg_deeplab_ext.export.folding import folded
 from mmseg_deeplab_ext.export.graph import InferenceGraph
 from mmseg_deeplab_ext.export.packages import import_packages
-from mmseg_deeplab_ext.export.resizing import ResizeRange
 from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
+from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 from mmseg_deeplab_ext.prediction.modes import crop_of
 from mmseg_deeplab_ext.prediction.network import load_network
 
@@ -163,7 +163,7 @@ def _image_sizes(
         size = " x ".join(map(str, resize.size(torch.tensor(crop)).tolist()))
         raise ConfigError(
             f"{resize!r} makes {size} of an image of {crop[0]} x {crop[1]}, which is larger than "
-            "the crop: give a max_resize_value within the crop, or a larger crop, or keep_size"
+            "the crop: give a max_size within the crop, or a larger crop, or keep_size"
         )
     larger, smaller = (2 * crop[0], 2 * crop[1]), (crop[0] // 2 + 1, crop[1] // 2 + 1)
     return [larger, smaller] if _fits(smaller, crop=crop, resize=resize) else [larger, crop]

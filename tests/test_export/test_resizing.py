@@ -6,25 +6,14 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.export.graph import InferenceGraph
-from mmseg_deeplab_ext.export.resizing import ResizeRange, pad_to, resize_bilinear
+from mmseg_deeplab_ext.export.resizing import pad_to, resize_bilinear
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from tests.support.preprocess_goldens import golden, largest_difference, shape
 from tests.support.segmentors import CONFIGS
 
 SIZES = ("1x1_to_5x7", "5x7_to_17x25", "9x13_to_1x1", "3x4_to_10x1", "16x24_to_64x96")
 RESNET_18 = "deeplabv3plus/deeplabv3plus_r18beta-d16_b16-30k_voc12-513x513.py"
-
-
-def test_images_are_resized_to_the_official_sizes():
-    cases = golden("resize_to_range_h_w_min_max_factor_outh_outw").tolist()
-    assert len(cases) == 72
-    for height, width, smallest, *limits, out_height, out_width in cases:
-        resize = ResizeRange(smallest, *(None if limit == -1 else limit for limit in limits))
-        expected = [out_height, out_width]
-        size = resize.size(torch.tensor([height, width])).tolist()
-        assert size == expected, (height, width, resize)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -64,17 +53,3 @@ def test_normalised_images_are_tensorflows_to_the_last_bit(variant, mean, std, b
     padded = pad_to(graph.preprocessed(image), (97, 129), value=graph.pad_value)
     padded = padded.permute(0, 2, 3, 1).numpy()[..., order]
     assert largest_difference(f"normalized_{variant}", np.ascontiguousarray(padded)) == 0
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ((0,), "min_resize_value=0 must be a whole number"),
-        ((None,), "min_resize_value=None must be a whole number"),
-        ((513, 513.5), "max_resize_value=513.5 must be a whole number"),
-        ((513, None, -16), "resize_factor=-16 must be a whole number"),
-    ],
-)
-def test_impossible_sizes_are_refused(values, message):
-    with pytest.raises(ConfigError, match=message):
-        ResizeRange(*values)

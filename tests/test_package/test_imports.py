@@ -33,7 +33,8 @@ MAY_IMPORT = {
         "tool_paths",
     },
     "datasets": {
-        *("atomic_files", "config_values", "download", "progress", "registry", "tool_paths"),
+        *("atomic_files", "config_values", "download", "layers", "progress", "registry"),
+        "tool_paths",
     },
     "engine": {"arch", "checkpoints", "config_values", "datasets", "registry"},
     "losses": {"config_values", "registry"},

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-import pickle
-import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from mmseg.registry import MODELS
 
-from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointFormatError,
-    CheckpointMismatchError,
-    CheckpointNotFoundError,
-)
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.checkpoints.name_map import Rule
 from mmseg_deeplab_ext.checkpoints.networks import rules_of_model
+from mmseg_deeplab_ext.checkpoints.pth import load_pth, state_dict_of
 from mmseg_deeplab_ext.checkpoints.wording import listed
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from mmseg_deeplab_ext.errors import ConfigError
@@ -109,57 +103,6 @@ def to_tensorflow(
         rule.tf_name: rule.to_tf(state_dict[rule.torch_name].detach().cpu().float().numpy())
         for rule in rules
     }
-
-
-def load_pth(checkpoint: str) -> dict[str, Any]:
-    """Load what a ``.pth`` holds, into main memory.
-
-    Args:
-        checkpoint: A file, or an address with a scheme that MMEngine knows.
-
-    Raises:
-        CheckpointNotFoundError: There is no such file.
-        CheckpointFormatError: It is no PyTorch file, or does not hold a dictionary.
-    """
-    try:
-        content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu", logger="silent")
-    except OSError as error:
-        raise CheckpointNotFoundError(f"{checkpoint} can't be read: {error}") from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointFormatError(f"{checkpoint} is no sound PyTorch file: {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointFormatError(
-            f"{checkpoint} holds a {type(content).__name__}, expected a dictionary of tensors, or "
-            "one with a 'state_dict' as MMEngine saves it"
-        )
-    return content
-
-
-def state_dict_of(content: Mapping[str, Any], *, source: str) -> Mapping[str, torch.Tensor]:
-    """Return the tensors of a loaded ``.pth``: its ``state_dict``, or all of it.
-
-    ``module.`` in front of a name, from PyTorch's wrappers for distributed training, is cut off,
-    as MMEngine does.
-
-    Args:
-        content: What `load_pth` returned.
-        source: Its name for messages.
-
-    Raises:
-        CheckpointFormatError: It is no dictionary, or something in it is no tensor.
-    """
-    state = content.get("state_dict", content)
-    if not isinstance(state, Mapping):
-        raise CheckpointFormatError(
-            f"{source}: its 'state_dict' is a {type(state).__name__}, expected a dictionary"
-        )
-    others = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
-    if others:
-        raise CheckpointFormatError(
-            f"{source}: expected tensors only, or a 'state_dict' of them; no tensors are: "
-            + listed(others)
-        )
-    return {re.sub(r"^module\.", "", str(name)): value for name, value in state.items()}
 
 
 def _names_below(modules: Sequence[str], names: Iterable[str]) -> set[str]:

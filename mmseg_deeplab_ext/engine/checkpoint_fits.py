@@ -7,11 +7,8 @@ from typing import Any, Mapping, Sequence
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmseg_deeplab_ext.engine.checkpoint_weights import (
-    demand_weights,
-    notes_on_start,
-    weights_in,
-)
+from mmseg_deeplab_ext.checkpoints.pth import state_dict_of
+from mmseg_deeplab_ext.engine.checkpoint_weights import demand_weights, notes_on_start
 from mmseg_deeplab_ext.engine.segmentor import segmentor_in
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -46,7 +43,7 @@ def check_loaded(
         ConfigError: In an evaluation: a class has another number in the checkpoint than in the
             data set.
     """
-    found, wanted = weights_in(checkpoint, source), segmentor_in(model).state_dict()
+    found, wanted = state_dict_of(checkpoint, source=source), segmentor_in(model).state_dict()
     notes = []
     if training:
         notes = notes_on_start(found, wanted, source=source)

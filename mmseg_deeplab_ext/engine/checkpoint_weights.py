@@ -6,11 +6,11 @@ MMEngine passes over wrong names and shapes with a line in the log.
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping
+from typing import Mapping
 
 from torch import Tensor
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.checkpoints.loader import FILE_SCHEME, is_address, looks_like_tensorflow
 from mmseg_deeplab_ext.checkpoints.plan import problem_lines
 from mmseg_deeplab_ext.errors import ConfigError
@@ -45,36 +45,13 @@ def check_evaluable(checkpoint: str) -> None:
         raise ConfigError(f"The checkpoint {checkpoint} does not exist.")
 
 
-def weights_in(loaded: Any, source: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by the names that a model has for them.
-
-    Args:
-        loaded: What was loaded: a dictionary with ``state_dict``, or a bare state dict.
-        source: Where it comes from, for the message.
-
-    Raises:
-        CheckpointFormatError: It is something else.
-    """
-    if not isinstance(loaded, Mapping):
-        raise CheckpointFormatError(
-            f"{source} holds a {type(loaded).__name__}, not a checkpoint: expected is a "
-            "dictionary with the key state_dict, as MMEngine writes it."
-        )
-    # "module." is left by a wrapper for several GPUs; MMEngine cuts it off as well.
-    return {
-        name[len("module.") :] if name.startswith("module.") else name: value
-        for name, value in loaded.get("state_dict", loaded).items()
-        if isinstance(value, Tensor)
-    }
-
-
 def demand_weights(
     found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
 ) -> None:
     """Demand all weights that a prediction needs, and no others.
 
     Args:
-        found: The checkpoint's, as :func:`weights_in` returns them.
+        found: The checkpoint's, as `state_dict_of` returns them.
         wanted: The model's state dict.
         source: Where the checkpoint comes from, for the message.
 
@@ -101,7 +78,7 @@ def notes_on_start(
     """Say what a training that starts from a checkpoint does not get from it.
 
     Args:
-        found: The checkpoint's weights, as :func:`weights_in` returns them.
+        found: The checkpoint's weights, as `state_dict_of` returns them.
         wanted: The model's state dict.
         source: Where the checkpoint comes from, for the messages.
 

@@ -8,7 +8,6 @@ from typing import Any, Mapping, Sequence
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 from mmengine.runner import Runner
-from mmseg.registry import RUNNERS
 
 from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.checkpoints.networks import network_of_model
@@ -31,6 +30,7 @@ from mmseg_deeplab_ext.engine.notes import config_notes
 from mmseg_deeplab_ext.engine.options import check_options
 from mmseg_deeplab_ext.engine.output_folders import check_output_folders
 from mmseg_deeplab_ext.engine.resume import resume_seed, settle_start
+from mmseg_deeplab_ext.engine.runners import runner_class
 from mmseg_deeplab_ext.engine.segmentor import segmentor_in
 from mmseg_deeplab_ext.engine.tta import use_tta
 from mmseg_deeplab_ext.errors import ConfigError
@@ -106,7 +106,8 @@ def training_runner(
     notes += resume_seed(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
-    runner = _build_runner(_runner_class(cfg), cfg, notes, splits=splits, every_label=every_label)
+    kind = runner_class(cfg, keeps_config=False)
+    runner = _build_runner(kind, cfg, notes, splits=splits, every_label=every_label)
     _check_what_is_loaded(runner, cfg, split="train")
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
@@ -147,7 +148,7 @@ def evaluation_runner(
         _write_predictions(cfg, out)
     show_dir = cfg.get("visualizer", {}).get("save_dir")
     check_output_folders({"--work-dir": cfg.get("work_dir"), "--out": out, "--show-dir": show_dir})
-    kind = _leaving_the_config_file(_runner_class(cfg))
+    kind = runner_class(cfg, keeps_config=True)
     runner = _build_runner(kind, cfg, notes, splits=("test",), every_label=every_label)
     _check_what_is_loaded(runner, cfg, split="test")
     runner.register_hook(LargerImagesHook())
@@ -189,22 +190,6 @@ def draw_predictions(
 def _check_data(cfg: Config, *, splits: Sequence[str]) -> None:
     check_dataset_files(cfg, splits=splits)
     check_class_count(cfg, splits=splits)
-
-
-def _runner_class(cfg: Config) -> type[Runner]:
-    return RUNNERS.get(cfg.get("runner_type", "Runner"))
-
-
-def _leaving_the_config_file(kind: type[Runner]) -> type[Runner]:
-    """A Runner that does not write its config over the one that a training left."""
-
-    class EvaluationRunner(kind):  # type: ignore[valid-type, misc]
-        def dump_config(self) -> None:
-            name = os.path.basename(self.cfg.filename)
-            if not os.path.exists(os.path.join(self.work_dir, name)):
-                super().dump_config()
-
-    return EvaluationRunner
 
 
 def _build_runner(

@@ -6,9 +6,10 @@ import os
 from typing import Any, Mapping
 
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader, find_latest_checkpoint
+from mmengine.runner import find_latest_checkpoint
 
 from mmseg_deeplab_ext.checkpoints.loader import is_address
+from mmseg_deeplab_ext.checkpoints.pth import load_pth
 from mmseg_deeplab_ext.errors import ConfigError
 
 
@@ -71,6 +72,7 @@ def resume_seed(cfg: Config) -> list[str]:
 
     Raises:
         ConfigError: The work directory names a checkpoint that is gone.
+        CheckpointError: The checkpoint can't be read.
     """
     if not cfg.get("resume"):
         return []
@@ -86,7 +88,7 @@ def resume_seed(cfg: Config) -> list[str]:
         )
     if cfg.get("randomness", {}).get("seed") is not None:
         return []
-    seed = CheckpointLoader.load_checkpoint(path, map_location="cpu").get("meta", {}).get("seed")
+    seed = (load_pth(path).get("meta") or {}).get("seed")
     if seed is None:
         return []
     cfg.randomness = {**cfg.get("randomness", {}), "seed": seed}

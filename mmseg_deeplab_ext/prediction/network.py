@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 from typing import Any, Mapping
 
 import numpy as np
@@ -11,17 +9,16 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
-from mmengine.runner import CheckpointLoader
 from mmseg.apis import init_model
 from torch import nn
 
 from mmseg_deeplab_ext.checkpoints.dataset_meta import class_names_and_colours
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointNotFoundError
 from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.checkpoints.networks import network_of_model
+from mmseg_deeplab_ext.checkpoints.pth import load_pth, state_dict_of
 from mmseg_deeplab_ext.datasets.config_walk import dataset_class, leaf_datasets
 from mmseg_deeplab_ext.datasets.label_png import voc_colormap
-from mmseg_deeplab_ext.engine.checkpoint_weights import demand_weights, weights_in
+from mmseg_deeplab_ext.engine.checkpoint_weights import demand_weights
 from mmseg_deeplab_ext.errors import ConfigError
 
 
@@ -43,7 +40,7 @@ def load_network(
         CheckpointError: The checkpoint can't be read, or does not fit the segmentor.
     """
     place = _device(device)
-    loaded = _read(checkpoint)
+    loaded = load_pth(checkpoint)
     model = init_model(cfg, None, device="cpu")
     classes = max(model.num_classes, 2)
     if classes > 256:
@@ -66,21 +63,9 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _read(checkpoint: str) -> Any:
-    if "://" not in checkpoint and not os.path.isfile(checkpoint):
-        raise CheckpointNotFoundError(f"The checkpoint {checkpoint} does not exist.")
-    try:
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
-    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise CheckpointFormatError(
-            f"The checkpoint {checkpoint} can't be read: {type(error).__name__}: {error}"
-        ) from error
-    return loaded
-
-
 def _take_weights(model: nn.Module, loaded: Mapping[str, Any], *, checkpoint: str) -> None:
     """Load all weights that a prediction needs, or raise a ``CheckpointError``."""
-    state_dict = weights_in(loaded, checkpoint)
+    state_dict = state_dict_of(loaded, source=checkpoint)
     if is_address(checkpoint):
         # Networks of ours compare TensorFlow's weights with themselves, and name the config
         # keys to change; others can't take any.

@@ -86,7 +86,7 @@ def test_weights_that_are_missing_or_left_over_stop_an_evaluation(loaded, messag
 
 @pytest.mark.parametrize("training", [False, True])
 def test_a_file_that_holds_no_weights_is_an_error(training):
-    with pytest.raises(CheckpointFormatError, match=r"a\.pth holds a list, not a checkpoint"):
+    with pytest.raises(CheckpointFormatError, match=r"a\.pth holds a list, expected a dictionary"):
         check([1, 2], training=training)
 
 

@@ -62,6 +62,7 @@ WITH_TORCH = {
     for name in (
         *("ade20k", "config_file", "conversion", "convert", "dataset_meta", "export", "fit"),
         "loader",
+        "pth",
         "zoo",
     )
 }

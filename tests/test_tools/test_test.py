@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
 from mmseg_deeplab_ext.errors import ConfigError
 from tests.test_tools.conftest import TOOLS, free_port, scalars
 
@@ -162,3 +162,11 @@ def test_a_checkpoint_of_another_network_stops_before_the_first_image(
     run = write_config("other")
     with pytest.raises(CheckpointMismatchError, match=OTHER_NETWORK):
         evaluate(run.config, checkpoint, *tta)
+
+
+def test_a_damaged_checkpoint_is_named(evaluate, write_config, tmp_path):
+    checkpoint = tmp_path / "damaged.pth"
+    torch.save({"meta": {}, "state_dict": {"a": torch.zeros(1000)}}, checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:2000])
+    with pytest.raises(CheckpointFormatError, match=r"damaged\.pth is no sound PyTorch file"):
+        evaluate(write_config("damaged").config, checkpoint)

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from PIL import Image
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
 from tests.test_tools.conftest import REPO, TOOLS, recorded, scalars
 
@@ -116,6 +116,13 @@ def test_an_unknown_config_file_is_named_without_a_traceback(call):
     assert result.returncode == 1
     assert "error: The config file configs/deeplabv4.py can't be read" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_weights_to_start_from_that_are_damaged_are_named(train, write_config, tmp_path):
+    (tmp_path / "start.pth").write_text("no checkpoint")
+    run = write_config("damaged_start", f"load_from = '{tmp_path / 'start.pth'}'")
+    with pytest.raises(CheckpointFormatError, match=r"start\.pth is no sound PyTorch file"):
+        train(run.config)
 
 
 def test_a_missing_data_set_stops_before_anything_is_built(train, write_config):

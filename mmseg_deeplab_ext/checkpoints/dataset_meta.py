@@ -11,6 +11,10 @@ from mmseg_deeplab_ext.checkpoints.networks import Network
 from mmseg_deeplab_ext.datasets.label_png import voc_colormap
 
 
+CLASSES_BY_NUMBER = "classes_by_number"
+"""Key of ``meta``: the class names are a guess from the number of classes."""
+
+
 @dataclass(frozen=True)
 class TrainedOn:
     """A data set of the model zoo.
@@ -61,8 +65,13 @@ def class_names_and_colours(num_classes: int) -> dict[str, list]:
     }
 
 
-def checkpoint_meta(network: Network) -> dict[str, Any]:
-    """What goes into ``meta`` of a checkpoint: ``dataset_meta``, where there are classes."""
+def checkpoint_meta(network: Network, *, from_zoo: bool = False) -> dict[str, Any]:
+    """What goes into ``meta`` of a checkpoint: ``dataset_meta``, where there are classes.
+
+    TensorFlow's checkpoints name no classes. Only of those in the zoo the number tells them for
+    certain; the others get ``classes_by_number=True``.
+    """
     if network.head is None or network.head.num_classes is None:
         return {}
-    return {"dataset_meta": class_names_and_colours(network.head.num_classes)}
+    meta: dict[str, Any] = {"dataset_meta": class_names_and_colours(network.head.num_classes)}
+    return meta if from_zoo else {**meta, CLASSES_BY_NUMBER: True}

@@ -52,7 +52,8 @@ def load_from_tensorflow(address: str, map_location: Any = None) -> dict[str, An
     if isinstance(map_location, (str, torch.device)):  # else loading moves them to the module's
         state_dict = {name: tensor.to(map_location) for name, tensor in state_dict.items()}
     remember_origin(state_dict, address, plan.network)
-    return {"meta": checkpoint_meta(plan.network), "state_dict": state_dict}
+    meta = checkpoint_meta(plan.network, from_zoo=address.startswith(ZOO_SCHEME))
+    return {"meta": meta, "state_dict": state_dict}
 
 
 for _scheme in (FILE_SCHEME, ZOO_SCHEME):

@@ -7,6 +7,8 @@ from typing import Any, Mapping, Sequence
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmseg_deeplab_ext.checkpoints.dataset_meta import CLASSES_BY_NUMBER, DATA_SETS
+from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.checkpoints.pth import state_dict_of
 from mmseg_deeplab_ext.engine.checkpoint_weights import demand_weights, notes_on_start
 from mmseg_deeplab_ext.engine.segmentor import segmentor_in
@@ -41,16 +43,24 @@ def check_loaded(
     Raises:
         CheckpointError: It is no checkpoint, or its weights do not fit; in training: none does.
         ConfigError: In an evaluation: a class has another number in the checkpoint than in the
-            data set.
+            data set. Only said where a checkpoint's names are a guess (CLASSES_BY_NUMBER).
     """
-    found, wanted = state_dict_of(checkpoint, source=source), segmentor_in(model).state_dict()
     notes = []
-    if training:
-        notes = notes_on_start(found, wanted, source=source)
-    else:
-        demand_weights(found, wanted, source=source)
-    meta = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
-    return notes + _check_names(meta.get("classes"), classes, source=source, training=training)
+    if not is_address(source):  # networks of ours compare TensorFlow's weights with themselves
+        found, wanted = state_dict_of(checkpoint, source=source), segmentor_in(model).state_dict()
+        if training:
+            notes = notes_on_start(found, wanted, source=source)
+        else:
+            demand_weights(found, wanted, source=source)
+    meta = checkpoint.get("meta") or {}
+    trained = (meta.get("dataset_meta") or {}).get("classes")
+    return notes + _check_names(
+        trained,
+        classes,
+        source=source,
+        training=training,
+        guessed=bool(meta.get(CLASSES_BY_NUMBER)),
+    )
 
 
 class CheckpointFitsHook(Hook):
@@ -83,7 +93,12 @@ class CheckpointFitsHook(Hook):
 
 
 def _check_names(
-    trained: Sequence[str] | None, classes: Sequence[str] | None, *, source: str, training: bool
+    trained: Sequence[str] | None,
+    classes: Sequence[str] | None,
+    *,
+    source: str,
+    training: bool,
+    guessed: bool,
 ) -> list[str]:
     if not trained or not classes or len(trained) != len(classes):
         return []
@@ -101,6 +116,14 @@ def _check_names(
         return [
             f"{source} and the data set have other classes (checkpoint / data set): {shown}. The "
             "training starts from the last layer of those."
+        ]
+    if guessed:
+        if len(theirs) not in DATA_SETS:
+            return []
+        return [
+            f"{source} has as many classes as a data set whose names are not those of this one "
+            f"(that data set / this one): {shown}. The scores mean something only if it was "
+            "trained for this one's, in this order."
         ]
     if any(theirs[number] in ours for number in differing):
         raise ConfigError(

@@ -207,7 +207,7 @@ def _build_runner(
 
 def _check_what_is_loaded(runner: Runner, cfg: Config, *, split: str) -> None:
     source = cfg.get("load_from")
-    if source is None or is_address(source):  # modules of ours compare TensorFlow's weights
+    if source is None:
         return
     classes = next((class_names(leaf) for _, leaf in datasets_of(cfg, [split])), None)
     runner.register_hook(CheckpointFitsHook(classes, source, training=split == "train"))

@@ -113,6 +113,7 @@ def test_load_from_fills_a_segmentor_and_brings_the_classes(segmentor):
     model = build(MNV2_VOC)
     checkpoint = load_checkpoint(model, segmentor, map_location="cpu")
     check_values(model, MNV2_VOC)
+    assert checkpoint["meta"]["classes_by_number"] is True
     meta = checkpoint["meta"]["dataset_meta"]
     assert len(meta["classes"]) == len(meta["palette"]) == 21
     assert meta["classes"][15] == "person"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmseg_deeplab_ext.checkpoints.dataset_meta import CLASSES_BY_NUMBER, class_names_and_colours
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
 from mmseg_deeplab_ext.engine.checkpoint_fits import CheckpointFitsHook, check_loaded
 from mmseg_deeplab_ext.errors import ConfigError
@@ -118,6 +119,35 @@ def test_the_same_names_in_another_order_are_an_error():
 def test_other_names_are_said():
     (note,) = check(checkpoint(names=("class 0", "class 1", "class 2")))
     assert "0: 'class 0' / 'sky', 1: 'class 1' / 'road'" in note
+
+
+CITYSCAPES = class_names_and_colours(19)["classes"]
+NINETEEN = [*CITYSCAPES[1:], CITYSCAPES[0]]
+
+
+def tensorflow(count):
+    return {
+        "state_dict": {},
+        "meta": {"dataset_meta": class_names_and_colours(count), CLASSES_BY_NUMBER: True},
+    }
+
+
+def check_tensorflow(loaded, classes, *, source):
+    return check_loaded(loaded, model=nn.Identity(), classes=classes, source=source, training=False)
+
+
+def test_names_that_are_a_guess_from_their_number_are_said_only():
+    (note,) = check_tensorflow(tensorflow(19), NINETEEN, source="tf://mine")
+    assert note.startswith("tf://mine has as many classes as a data set whose names are not")
+    assert "0: 'road' / 'sidewalk'" in note
+    assert check_tensorflow(tensorflow(19), CITYSCAPES, source="tf://mine") == []
+    assert check_tensorflow(tensorflow(3), NAMES, source="tf://mine") == []
+
+
+def test_the_names_of_the_zoo_are_certain():
+    loaded = {"state_dict": {}, "meta": {"dataset_meta": class_names_and_colours(19)}}
+    with pytest.raises(ConfigError, match="tf-zoo://x numbers its classes otherwise"):
+        check_tensorflow(loaded, NINETEEN, source="tf-zoo://x")
 
 
 @pytest.mark.parametrize("classes", [None, (*NAMES, "bus")])

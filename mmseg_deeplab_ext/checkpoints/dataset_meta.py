@@ -10,7 +10,6 @@ from mmseg.utils import get_classes, get_palette
 from mmseg_deeplab_ext.checkpoints.networks import Network
 from mmseg_deeplab_ext.datasets.label_png import voc_colormap
 
-
 CLASSES_BY_NUMBER = "classes_by_number"
 """Key of ``meta``: the class names are a guess from the number of classes."""
 

@@ -128,7 +128,7 @@ def evaluation_runner(
         cfg: What ``load_config`` returned; it is changed in place.
         checkpoint: File, or an address with a scheme that MMEngine knows.
         out: Directory for the predicted label images, one PNG of class indices per image.
-        tta: Evaluate the config's ``tta_model`` on its ``tta_pipeline``.
+        tta: Evaluate the config's ``tta_model`` (:func:`use_tta`).
         every_label: Read every label map first, not only a few.
 
     Raises:
@@ -140,7 +140,7 @@ def evaluation_runner(
     check_evaluable(checkpoint)
     notes = config_notes(cfg, training=False)
     if tta:
-        use_tta(cfg)
+        notes += use_tta(cfg)
     _check_data(cfg, splits=("test",))
     cfg.load_from = checkpoint
     cfg.resume = False

@@ -7,40 +7,65 @@ from mmengine.config import Config
 from mmseg_deeplab_ext.datasets.config_walk import leaf_datasets, pipeline_steps, step_name
 from mmseg_deeplab_ext.errors import ConfigError
 
+_OURS = "DeepLabTTAModel"
+_TAKE_OURS = "tta_model=dict(type='mmseg_deeplab_ext.DeepLabTTAModel')"
 
-def use_tta(cfg: Config) -> None:
-    """Wrap the model into ``tta_model`` and feed it by ``tta_pipeline``, in place.
+
+def use_tta(cfg: Config) -> list[str]:
+    """Wrap the model into ``tta_model``, in place.
+
+    A ``DeepLabTTAModel`` scales and flips by itself: every data set keeps its own test pipeline.
+    Other models are fed by ``tta_pipeline``, which makes their copies.
 
     Args:
-        cfg: Config with both keys, ours (``DeepLabTTAModel`` and a plain pipeline) or
-            MMSegmentation's (``SegTTAModel`` and a pipeline with ``TestTimeAug``).
+        cfg: Config with ``tta_model``, and with ``tta_pipeline`` unless the model is a
+            ``DeepLabTTAModel``.
+
+    Returns:
+        Sentences for the log: that a ``tta_pipeline`` of another kind is not used.
 
     Raises:
         ConfigError: A key is missing, or the two do not go together.
     """
-    missing = [key for key in ("tta_pipeline", "tta_model") if cfg.get(key) is None]
-    if missing:
+    if cfg.get("tta_model") is None:
         raise ConfigError(
-            f"--tta needs {' and '.join(missing)} in the config, for example "
-            "tta_model=dict(type='mmseg_deeplab_ext.DeepLabTTAModel', scales=(0.5, 1.0), "
-            "flip=True) and tta_pipeline=test_pipeline."
+            "--tta needs tta_model in the config, for example tta_model=dict("
+            "type='mmseg_deeplab_ext.DeepLabTTAModel', scales=(0.5, 1.0), flip=True)."
         )
-    kind = step_name(cfg.tta_model)
-    copies = any(step_name(step) == "TestTimeAug" for step in pipeline_steps(cfg.tta_pipeline))
-    if kind == "DeepLabTTAModel" and copies:
+    ours = step_name(cfg.tta_model) == _OURS
+    _check_copies(cfg, ours=ours)
+    notes = []
+    for leaf in leaf_datasets(cfg.test_dataloader.dataset):
+        if not ours:
+            leaf.pipeline = cfg.tta_pipeline
+        elif cfg.get("tta_pipeline") not in (None, leaf.get("pipeline")):
+            notes.append(
+                "--tta: images come through the test data set's own pipeline, since "
+                f"{_OURS} scales and flips by itself; tta_pipeline, which differs, is not used."
+            )
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+    return list(dict.fromkeys(notes))
+
+
+def _check_copies(cfg: Config, *, ours: bool) -> None:
+    """Demand the copies of ``TestTimeAug`` where they are merged, and none elsewhere."""
+    pipeline = cfg.get("tta_pipeline")
+    if pipeline is None and not ours:
         raise ConfigError(
-            "--tta: tta_model is a DeepLabTTAModel, which scales and flips the padded image "
-            "itself, but tta_pipeline has TestTimeAug. Take the official merge with "
+            f"--tta needs tta_pipeline in the config, which makes the copies that a "
+            f"{step_name(cfg.tta_model)} merges; {_TAKE_OURS} needs none."
+        )
+    copies = any(step_name(step) == "TestTimeAug" for step in pipeline_steps(pipeline))
+    if ours and copies:
+        raise ConfigError(
+            f"--tta: tta_model is a {_OURS}, which scales and flips the padded image itself, but "
+            "tta_pipeline has TestTimeAug. Take the official merge with "
             "tta_pipeline=test_pipeline, or MMSegmentation's with "
             "tta_model=dict(_delete_=True, type='SegTTAModel')."
         )
-    if kind == "SegTTAModel" and not copies:
+    if step_name(cfg.tta_model) == "SegTTAModel" and not copies:
         raise ConfigError(
             "--tta: tta_model is a SegTTAModel, which merges the copies that TestTimeAug makes, "
-            "but tta_pipeline has no TestTimeAug. Add it, or take "
-            "tta_model=dict(type='mmseg_deeplab_ext.DeepLabTTAModel')."
+            f"but tta_pipeline has no TestTimeAug. Add it, or take {_TAKE_OURS}."
         )
-    for leaf in leaf_datasets(cfg.test_dataloader.dataset):
-        leaf.pipeline = cfg.tta_pipeline
-    cfg.tta_model.module = cfg.model
-    cfg.model = cfg.tta_model

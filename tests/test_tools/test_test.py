@@ -132,7 +132,7 @@ def test_a_checkpoint_that_does_not_exist_is_named(evaluate, write_config):
 @pytest.mark.parametrize(
     ("lines", "arguments", "message"),
     [
-        (["tta_pipeline = None"], ["--tta"], "--tta needs tta_pipeline"),
+        (["tta_model = None"], ["--tta"], "--tta needs tta_model"),
         (["tta_pipeline = [dict(type='TestTimeAug')]"], ["--tta"], "has TestTimeAug"),
         (
             ['test_evaluator = dict(type="mmseg.CityscapesMetric", output_dir="x")'],

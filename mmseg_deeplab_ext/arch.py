@@ -132,6 +132,17 @@ MOBILENET_V2_TAP_BLOCKS = (1, 2, 4)
 and ``layer_14``, from ``core/feature_extractor.py`` ``networks_to_feature_maps``."""
 
 
+INPUTS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "ResNetV1Beta": ((127.5,) * 3, (127.5,) * 3),
+    "ResNetV1": ((123.15, 115.90, 103.06), (1.0,) * 3),
+    "MobileNetV2": ((127.5,) * 3, (127.5,) * 3),
+}
+"""Backbone -> mean and standard deviation of its input, RGB, for MMSegmentation's preprocessor.
+
+From ``core/feature_extractor.py``: ``_preprocess_zero_mean_unit_range`` and
+``_preprocess_subtract_imagenet_mean``."""
+
+
 def official_rates(output_stride: int, count: int) -> tuple[int, ...]:
     """The first atrous rates of the ASPP: 6, 12, 18 at output stride 16.
 

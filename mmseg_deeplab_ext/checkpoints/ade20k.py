@@ -16,9 +16,29 @@ from torch import Tensor
 
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.checkpoints.networks import HEAD_PREFIX, Network
+from mmseg_deeplab_ext.tool_paths import tool_path
 
 _CHANNELS = 151
 _LOGITS = tuple(f"{HEAD_PREFIX}conv_seg.{kind}" for kind in ("weight", "bias"))
+
+
+def ade20k_advice(found: int | None, wanted: int | None) -> list[str]:
+    """What to do where a checkpoint has the channels and a model MMSegmentation's classes.
+
+    Args:
+        found: number of classes in the checkpoint.
+        wanted: number of classes of the model.
+
+    Returns:
+        At most one sentence.
+    """
+    if (found, wanted) != (_CHANNELS, _CHANNELS - 1):
+        return []
+    return [
+        f"The {_CHANNELS} channels are ADE20K's with one for no class, which MMSegmentation's "
+        f"{wanted} classes do without: `python {tool_path('model_converters/tf2mmseg.py')} "
+        "CHECKPOINT OUT.pth --ade150` writes a checkpoint that fits."
+    ]
 
 
 def network_without_background(network: Network) -> Network:

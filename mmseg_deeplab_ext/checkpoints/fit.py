@@ -14,9 +14,11 @@ from typing import Any, Mapping
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from mmseg_deeplab_ext.checkpoints.ade20k import ade20k_advice
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.plan import problem_lines
+from mmseg_deeplab_ext.tool_paths import tool_path
 
 
 @dataclass(eq=False)
@@ -88,6 +90,8 @@ def _before_loading(module: Any, state_dict: dict[str, Any], prefix: str, *_: An
     found = {name[len(prefix) :]: tuple(value.shape) for name, value in state_dict.items()}
     problems = _differences(found, _wanted(module, origin))
     if problems:
+        other_kind = _config_of_other_kind(part, origin) is not None
+        problems = [] if other_kind else problems  # else hundreds of names, which help nobody
         origin.problems.append("\n".join([*_explain(part, origin), *problems]))
     origin.taken = True
     origin.left -= {part.prefix + name for name in found}
@@ -188,8 +192,16 @@ def _explain(ours: Backbone | Head, origin: Origin) -> list[str]:
     theirs = origin.network.backbone if isinstance(ours, Backbone) else origin.network.head
     if theirs is None:
         return lines
+    other = _config_of_other_kind(ours, origin)
     changes = _changes(ours, theirs, origin.network.configs()[key])
-    if changes:
+    if other is not None:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in other.items())
+        lines.append(
+            f"To load it, replace the whole part: {key}=dict(_delete_=True, {arguments}); or let "
+            f"`python {tool_path('model_converters/tf2mmseg.py')} CHECKPOINT OUT.pth --config-out "
+            "OUT.py` write a config that fits."
+        )
+    elif changes:
         lines.append(f"To load it, change in model.{key}: {'; '.join(changes)}.")
     else:
         lines.append(
@@ -197,18 +209,20 @@ def _explain(ours: Backbone | Head, origin: Origin) -> list[str]:
             f"be '{ours.prefix}' or left out."
         )
     if isinstance(ours, Head) and isinstance(theirs, Head):
-        if (theirs.num_classes, ours.num_classes) == (151, 150):
-            lines.append(
-                "The 151 channels are ADE20K's with one for no class, which MMSegmentation's 150 "
-                "classes do without: `python tools/model_converters/tf2mmseg.py CHECKPOINT "
-                "OUT.pth --ade150` writes a checkpoint that fits."
-            )
+        lines += ade20k_advice(theirs.num_classes, ours.num_classes)
         if theirs.num_classes not in (None, ours.num_classes):
             lines.append(
                 "To train another number of classes instead, leave the last layer out: "
                 f"{origin.address}?drop_logits=true"
             )
     return lines
+
+
+def _config_of_other_kind(ours: Backbone | Head, origin: Origin) -> dict[str, Any] | None:
+    """The backbone's config for the file's network, if that takes a class with other keys."""
+    wanted = origin.network.configs()["backbone"]
+    other = isinstance(ours, Backbone) and not ours.config().keys() <= wanted.keys()
+    return wanted if other else None
 
 
 _NOT_COMPARED = ("c1_in_index", "dilations")  # no weight decides their values
@@ -221,6 +235,7 @@ def _changes(ours: Backbone | Head, theirs: Backbone | Head, wanted: dict[str, A
         f"{key}={value!r} (now {present[key]!r})" if key in present else f"{key}={value!r}"
         for key, value in wanted.items()
         if key not in _NOT_COMPARED and (key not in present or present[key] != value)
+        if (key, value) != ("num_classes", None)  # without a last layer it fits any number
     ]
     changes += [f"remove {key}" for key in present if key not in wanted]
     if isinstance(ours, Head) and isinstance(theirs, Head):

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
-import pickle
+import glob
+import os
 import re
 from contextlib import contextmanager
 from typing import Any, Iterator, Mapping
 
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 from torch import Tensor
 
 from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointNotFoundError
+from mmseg_deeplab_ext.checkpoints.loader import FILE_SCHEME, looks_like_tensorflow
 from mmseg_deeplab_ext.checkpoints.wording import listed
 from mmseg_deeplab_ext.errors import DeepLabExtError
+
+
+def demand_pth(checkpoint: str) -> None:
+    """Refuse what can't be a ``.pth``, before anything is built.
+
+    Args:
+        checkpoint: A file, or an address with a scheme that MMEngine knows; what an address leads
+            to is not looked up.
+
+    Raises:
+        CheckpointNotFoundError: There is no such file; it is a folder, or one of TensorFlow's.
+    """
+    if "://" in checkpoint or (
+        os.path.isfile(checkpoint) and not looks_like_tensorflow(checkpoint)
+    ):
+        return
+    if looks_like_tensorflow(checkpoint):
+        reason = f"is a TensorFlow checkpoint; write {FILE_SCHEME}{checkpoint}"
+    elif os.path.isfile(checkpoint):
+        return
+    elif os.path.isdir(checkpoint):
+        files = sorted(glob.glob(os.path.join(glob.escape(checkpoint), "*.pth")))
+        newest = find_latest_checkpoint(checkpoint) if files else None
+        example = f", such as {newest or files[-1]}" if files else "; it holds no .pth"
+        reason = f"is a folder; name one of its files{example}"
+    else:
+        reason = "does not exist"
+    raise CheckpointNotFoundError(f"The checkpoint {checkpoint} {reason}.")
 
 
 @contextmanager
@@ -32,8 +62,12 @@ def reading(checkpoint: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise CheckpointNotFoundError(f"{checkpoint} can't be read: {error}") from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointFormatError(f"{checkpoint} is no sound PyTorch file: {error}") from error
+    # What torch.load raises depends on the bytes: pickle obeys whatever it takes for instructions.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if os.path.isfile(checkpoint) and not os.path.getsize(checkpoint):
+            reason = "it is empty"
+        raise CheckpointFormatError(f"{checkpoint} is no sound PyTorch file ({reason})") from error
 
 
 def load_pth(checkpoint: str) -> Mapping[str, Any]:
@@ -46,6 +80,7 @@ def load_pth(checkpoint: str) -> Mapping[str, Any]:
         CheckpointNotFoundError: There is no such file.
         CheckpointFormatError: It is no PyTorch file, or does not hold a dictionary.
     """
+    demand_pth(checkpoint)
     with reading(checkpoint):
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu", logger="silent")
     return _dictionary(content, checkpoint)

@@ -62,7 +62,8 @@ class ImagePooling(BaseModule):
         """Pool [N, in_channels, H, W] and return it as [N, channels, H, W].
 
         Raises:
-            ConfigError: if the window is larger than the feature map.
+            ConfigError: if the window is larger than the feature map, or batch norm would have to
+                be trained on one value per channel.
         """
         size = x.shape[-2:]
         window = self._window()
@@ -76,6 +77,12 @@ class ImagePooling(BaseModule):
             )
         else:
             pooled = F.avg_pool2d(x, window, self.stride)
+        if pooled[:, 0].numel() == 1 and any(map(_trains, self.conv.modules())):
+            raise ConfigError(
+                "the image pooling's batch norm can't be trained on a batch of one image: raise "
+                "train_dataloader.batch_size to at least 2, or leave the statistics alone with "
+                "custom_hooks=[dict(type='mmseg_deeplab_ext.FreezeBatchNormHook')]"
+            )
         return resize(
             self.conv(pooled), size=size, mode="bilinear", align_corners=True, warning=False
         )
@@ -85,6 +92,10 @@ class ImagePooling(BaseModule):
         if self.crop_size is None:
             return None
         return scale_size(scale_size(self.crop_size, self.image_scale), 1 / self.output_stride)
+
+
+def _trains(module: nn.Module) -> bool:
+    return isinstance(module, nn.BatchNorm2d) and module.training
 
 
 @contextmanager

@@ -5,14 +5,17 @@ MMEngine passes over wrong names and shapes with a line in the log.
 
 from __future__ import annotations
 
-import os
-from typing import Mapping
+import re
+from typing import Iterator, Mapping
 
 from torch import Tensor
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.checkpoints.loader import FILE_SCHEME, is_address, looks_like_tensorflow
+from mmseg_deeplab_ext.checkpoints.ade20k import ade20k_advice
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.loader import is_address
 from mmseg_deeplab_ext.checkpoints.plan import problem_lines
+from mmseg_deeplab_ext.checkpoints.pth import demand_pth
+from mmseg_deeplab_ext.checkpoints.wording import listed
 from mmseg_deeplab_ext.errors import ConfigError
 
 _NOT_PREDICTING = "auxiliary_head."
@@ -20,6 +23,7 @@ _NOT_PREDICTING = "auxiliary_head."
 # How many batches a batch norm has seen changes no prediction; TensorFlow does not count.
 _COUNTER = "num_batches_tracked"
 _LAST_LAYER = "conv_seg.weight"
+_BRANCH = re.compile(r"decode_head\.aspp\.branches\.(\d+)\.")
 
 
 def check_evaluable(checkpoint: str) -> None:
@@ -29,20 +33,15 @@ def check_evaluable(checkpoint: str) -> None:
         checkpoint: File, or an address with a scheme that MMEngine knows.
 
     Raises:
-        ConfigError: It lacks the last layer, needs a scheme, or does not exist.
+        ConfigError: It lacks the last layer.
+        CheckpointNotFoundError: It needs a scheme, or does not exist.
     """
-    if is_address(checkpoint):
-        if "drop_logits=true" in checkpoint:
-            raise ConfigError(
-                f"{checkpoint}: without the last layer there is nothing to evaluate; drop_logits "
-                "is for training another number of classes."
-            )
-    elif looks_like_tensorflow(checkpoint):
+    if is_address(checkpoint) and "drop_logits=true" in checkpoint:
         raise ConfigError(
-            f"{checkpoint} is a TensorFlow checkpoint; write {FILE_SCHEME}{checkpoint}"
+            f"{checkpoint}: without the last layer there is nothing to evaluate; drop_logits is "
+            "for training another number of classes."
         )
-    elif "://" not in checkpoint and not os.path.isfile(checkpoint):
-        raise ConfigError(f"The checkpoint {checkpoint} does not exist.")
+    demand_pth(checkpoint)
 
 
 def demand_weights(
@@ -57,7 +56,14 @@ def demand_weights(
 
     Raises:
         CheckpointMismatchError: Something is missing, left over, or of another shape.
+        CheckpointFormatError: Weights are not finite: their training has diverged.
     """
+    infinite = [n for n, v in found.items() if v.is_floating_point() and not v.isfinite().all()]
+    if infinite:
+        raise CheckpointFormatError(
+            f"{source} holds numbers that are not finite (NaN or infinite) in {len(infinite)} "
+            f"weights: {listed(infinite)}. Its training has diverged; take an earlier checkpoint."
+        )
     problems = _differences(found, wanted)
     if problems:
         raise CheckpointMismatchError(
@@ -123,13 +129,32 @@ def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
         what: [name for name in names if not name.startswith(_NOT_PREDICTING)]
         for what, names in problems.items()
     }
-    return [*_other_classes(found, wanted), *problem_lines(predicting)]
-
-
-def _other_classes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
     return [
-        f"  trained for {len(found[name])} classes, the model has {len(value)}"
-        for name, value in wanted.items()
-        if name.endswith(_LAST_LAYER) and not name.startswith(_NOT_PREDICTING)
-        if name in found and found[name].shape[:1] not in ((), value.shape[:1])
+        *_other_classes(found, wanted),
+        *_other_rates(found, wanted),
+        *problem_lines(predicting),
     ]
+
+
+def _other_classes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
+    for name, value in wanted.items():
+        last = name.endswith(_LAST_LAYER) and not name.startswith(_NOT_PREDICTING)
+        if last and name in found and found[name].shape[:1] not in ((), value.shape[:1]):
+            yield f"  trained for {len(found[name])} classes, the model has {len(value)}"
+            yield from (f"  {line}" for line in ade20k_advice(len(found[name]), len(value)))
+
+
+def _other_rates(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
+    """Only heads of ours have branches of these names."""
+    theirs, ours = _num_branches(found), _num_branches(wanted)
+    if theirs and ours and theirs != ours:
+        yield (
+            f"  an ASPP of {theirs} branches besides image pooling; model.decode_head.dilations "
+            f"asks for {ours}. A head without atrous branches (the zoo's MobileNetV2) has "
+            "dilations=(1,) at every output stride"
+        )
+
+
+def _num_branches(weights: Mapping[str, Tensor]) -> int:
+    matches = (_BRANCH.match(name) for name in weights)
+    return len({match.group(1) for match in matches if match})

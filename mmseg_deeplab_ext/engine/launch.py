@@ -29,7 +29,7 @@ from mmseg_deeplab_ext.engine.larger_images import LargerImagesHook
 from mmseg_deeplab_ext.engine.notes import config_notes
 from mmseg_deeplab_ext.engine.options import check_options
 from mmseg_deeplab_ext.engine.output_folders import check_output_folders
-from mmseg_deeplab_ext.engine.resume import resume_seed, settle_start
+from mmseg_deeplab_ext.engine.resume import settle_start, take_over
 from mmseg_deeplab_ext.engine.runners import runner_class
 from mmseg_deeplab_ext.engine.segmentor import segmentor_in
 from mmseg_deeplab_ext.engine.tta import use_tta
@@ -103,7 +103,7 @@ def training_runner(
     notes = config_notes(cfg, training=True)
     notes += enable_amp(cfg) if amp else []
     notes += settle_start(cfg, options=options or {}, resume=resume)
-    notes += resume_seed(cfg)
+    notes += take_over(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
     kind = runner_class(cfg, keeps_config=False)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Mapping
 
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointNotFoundError
 from mmseg_deeplab_ext.checkpoints.loader import is_address
-from mmseg_deeplab_ext.checkpoints.pth import load_pth
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.checkpoints.pth import demand_pth, load_pth
 
 
 def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> list[str]:
@@ -32,7 +31,7 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
         Sentences for the log.
 
     Raises:
-        ConfigError: The training starts from a file that does not exist.
+        CheckpointNotFoundError: The training starts from a file that does not exist.
     """
     path = cfg.get("load_from")
     if path is None:
@@ -46,17 +45,19 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
         notes = [f"resume: {cfg.work_dir} has no checkpoint, so the training starts from {path}."]
     else:
         notes = []
-    if not cfg.get("resume") and "://" not in path and not os.path.isfile(path):
-        raise ConfigError(
-            f"The training starts from the weights in {path} (load_from), which does not exist: "
-            "make them first (a second stage needs the first), or name others with "
-            "`--cfg-options load_from=PATH`."
-        )
+    if not cfg.get("resume"):
+        try:
+            demand_pth(path)
+        except CheckpointNotFoundError as error:
+            raise CheckpointNotFoundError(
+                f"load_from, which the training starts from: {error} Make it first (a second stage "
+                "needs the first), or name another with `--cfg-options load_from=PATH`."
+            ) from error
     return notes
 
 
-def resume_seed(cfg: Config) -> list[str]:
-    """Take over the random seed of the interrupted run, in place.
+def take_over(cfg: Config) -> list[str]:
+    """Take over the random seed of the interrupted run, in place; say if it was finished.
 
     MMEngine draws a seed when ``randomness.seed`` is not configured, and stores it in its
     checkpoints. On resuming it restores that seed only after the training data loader was built
@@ -71,8 +72,7 @@ def resume_seed(cfg: Config) -> list[str]:
         Sentences for the log.
 
     Raises:
-        ConfigError: The work directory names a checkpoint that is gone.
-        CheckpointError: The checkpoint can't be read.
+        CheckpointError: The work directory names a checkpoint that is gone, or can't be read.
     """
     if not cfg.get("resume"):
         return []
@@ -80,16 +80,27 @@ def resume_seed(cfg: Config) -> list[str]:
     path: str | None = cfg.get("load_from") or find_latest_checkpoint(cfg.work_dir)
     if path is None:
         return [f"resume: {cfg.work_dir} has no checkpoint, so the training starts anew."]
-    if "://" not in path and not os.path.isfile(path):
-        raise ConfigError(
-            f"resume: the checkpoint {path} does not exist. Name another one with "
-            f"`--cfg-options load_from=PATH`, or delete {cfg.work_dir}/last_checkpoint to start "
-            "anew."
-        )
-    if cfg.get("randomness", {}).get("seed") is not None:
-        return []
-    seed = (load_pth(path).get("meta") or {}).get("seed")
-    if seed is None:
-        return []
+    try:
+        demand_pth(path)
+    except CheckpointNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"resume: {error} Name another one with `--cfg-options load_from=PATH`, or delete "
+            f"{cfg.work_dir}/last_checkpoint to start anew."
+        ) from error
+    meta = load_pth(path).get("meta") or {}
+    notes = _nothing_left(cfg, path, iteration=meta.get("iter"))
+    seed = meta.get("seed")
+    if seed is None or cfg.get("randomness", {}).get("seed") is not None:
+        return notes
     cfg.randomness = {**cfg.get("randomness", {}), "seed": seed}
-    return [f"resume: randomness.seed={seed} as in {path}."]
+    return [*notes, f"resume: randomness.seed={seed} as in {path}."]
+
+
+def _nothing_left(cfg: Config, path: str, *, iteration: int | None) -> list[str]:
+    wanted = (cfg.get("train_cfg") or {}).get("max_iters")
+    if None in (iteration, wanted) or iteration < wanted:
+        return []
+    return [
+        f"resume: {path} is at iteration {iteration} of {wanted}: nothing is left to train. To go "
+        "on, raise train_cfg.max_iters and the end of the param_scheduler."
+    ]

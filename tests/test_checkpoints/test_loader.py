@@ -195,14 +195,22 @@ def test_ade20ks_151_channels_in_a_model_of_150_classes_are_told_the_tool_that_c
     assert "--ade150" not in str(caught.value)
 
 
-def test_a_network_of_another_family_is_told_the_type(segmentor):
-    with pytest.raises(CheckpointMismatchError, match=r"type='mmseg_deeplab_ext.MobileNetV2'"):
+def test_for_a_network_of_another_family_the_whole_backbone_is_to_be_replaced(segmentor):
+    with pytest.raises(CheckpointMismatchError) as caught:
         load_checkpoint(build(R18_BETA), segmentor)
+    backbone, *_ = str(caught.value).splitlines()[1:]
+    assert (
+        "backbone=dict(_delete_=True, type='mmseg_deeplab_ext.MobileNetV2', widen_factor=0.5)"
+        in backbone
+    )
+    assert "--config-out" in backbone
+    assert "missing in the file: conv1" not in str(caught.value)
 
 
-def test_keys_that_the_right_network_does_not_have_are_to_be_removed(segmentor):
-    with pytest.raises(CheckpointMismatchError, match=r"widen_factor=0.5; remove depth"):
-        load_checkpoint(build(R18_BETA), segmentor)
+def test_classes_are_no_difference_where_the_last_layer_is_dropped(segmentor):
+    with pytest.raises(CheckpointMismatchError) as caught:
+        load_checkpoint(build(R18_BETA), f"{segmentor}?drop_logits=true")
+    assert "num_classes" not in str(caught.value)
 
 
 def test_mismatches_of_backbone_and_head_are_told_together(segmentor):

@@ -1,6 +1,7 @@
 """A checkpoint that does not fit stops an evaluation before the first image; a training says it."""
 
 import logging
+from collections import OrderedDict
 from types import SimpleNamespace
 
 import pytest
@@ -83,6 +84,36 @@ def test_weights_that_are_missing_or_left_over_stop_an_evaluation(loaded, messag
     with pytest.raises(CheckpointMismatchError, match=message) as caught:
         check(loaded)
     assert str(caught.value).startswith("a.pth does not fit the config's model:")
+
+
+def test_weights_that_are_not_finite_stop_an_evaluation():
+    loaded = checkpoint()
+    loaded["state_dict"][KEY] = torch.full_like(loaded["state_dict"][KEY], float("nan"))
+    with pytest.raises(CheckpointFormatError, match=f"not finite .* in 1 weights: {KEY}"):
+        check(loaded)
+
+
+def branches(count):
+    weights = {f"decode_head.aspp.branches.{n}.conv.weight": torch.zeros(1) for n in range(count)}
+    return {"state_dict": {**checkpoint()["state_dict"], **weights}}
+
+
+def test_another_number_of_atrous_branches_names_the_key():
+    model = Segmentor()
+    model.decode_head.aspp = nn.Module()
+    model.decode_head.aspp.branches = nn.ModuleList(
+        nn.Sequential(OrderedDict(conv=nn.Conv2d(1, 1, 1, bias=False))) for _ in range(4)
+    )
+    message = r"ASPP of 1 branches.*dilations asks for 4.*dilations=\(1,\) at every output stride"
+    with pytest.raises(CheckpointMismatchError, match=message):
+        check(branches(1), model=model)
+
+
+def test_the_channels_of_ade20k_come_with_the_command_that_converts_them():
+    with pytest.raises(
+        CheckpointMismatchError, match="151 classes, the model has 150.*\n.*ade150"
+    ):
+        check(checkpoint(rows=151), model=Segmentor(150))
 
 
 @pytest.mark.parametrize("training", [False, True])

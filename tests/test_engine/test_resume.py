@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.engine.resume import resume_seed, settle_start
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointNotFoundError
+from mmseg_deeplab_ext.engine.resume import settle_start, take_over
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def work_dir(tmp_path):
 
 def test_the_seed_of_the_latest_checkpoint_is_taken_over(work_dir):
     cfg = Config({"work_dir": str(work_dir), "resume": True, "randomness": {"deterministic": True}})
-    (note,) = resume_seed(cfg)
+    (note,) = take_over(cfg)
     assert dict(cfg.randomness) == {"deterministic": True, "seed": 1234}
     assert "iter_2.pth" in note
 
@@ -26,7 +26,7 @@ def test_a_named_checkpoint_goes_before_the_latest(work_dir):
     torch.save({"meta": {"seed": 77}, "state_dict": {}}, work_dir / "other.pth")
     other = str(work_dir / "other.pth")
     cfg = Config({"work_dir": str(work_dir), "resume": True, "load_from": other})
-    resume_seed(cfg)
+    take_over(cfg)
     assert cfg.randomness.seed == 77
 
 
@@ -34,21 +34,29 @@ def test_a_named_checkpoint_goes_before_the_latest(work_dir):
 def test_nothing_changes_without_resume_or_with_a_configured_seed(work_dir, keys):
     cfg = Config({"work_dir": str(work_dir), **keys})
     before = cfg.pretty_text
-    assert resume_seed(cfg) == []
+    assert take_over(cfg) == []
     assert cfg.pretty_text == before
 
 
 def test_a_work_dir_without_checkpoint_is_said_to_start_anew(tmp_path):
-    (note,) = resume_seed(Config({"work_dir": str(tmp_path), "resume": True}))
+    (note,) = take_over(Config({"work_dir": str(tmp_path), "resume": True}))
     assert "starts anew" in note
 
 
 def test_a_latest_checkpoint_that_is_gone_is_named_with_two_ways_out(work_dir):
     (work_dir / "iter_2.pth").unlink()
-    with pytest.raises(ConfigError, match=r"iter_2\.pth does not exist") as caught:
-        resume_seed(Config({"work_dir": str(work_dir), "resume": True}))
+    with pytest.raises(CheckpointNotFoundError, match=r"iter_2\.pth does not exist") as caught:
+        take_over(Config({"work_dir": str(work_dir), "resume": True}))
     assert "load_from=PATH" in str(caught.value)
     assert "last_checkpoint" in str(caught.value)
+
+
+def test_a_finished_training_is_said_to_be_finished(work_dir):
+    torch.save({"meta": {"seed": 1, "iter": 60}, "state_dict": {}}, work_dir / "iter_2.pth")
+    keys = {"work_dir": str(work_dir), "resume": True, "randomness": {"seed": 5}}
+    (note,) = take_over(Config({**keys, "train_cfg": {"max_iters": 60}}))
+    assert "at iteration 60 of 60: nothing is left to train" in note
+    assert take_over(Config({**keys, "train_cfg": {"max_iters": 61}})) == []
 
 
 def test_a_config_that_starts_from_weights_resumes_from_its_own_checkpoint(work_dir):
@@ -92,7 +100,7 @@ def test_tensorflow_weights_are_never_resumed_from(tmp_path):
 @pytest.mark.parametrize("resume", [False, True])
 def test_weights_to_start_from_that_do_not_exist_are_named(tmp_path, resume):
     cfg = Config({"work_dir": str(tmp_path), "resume": resume, "load_from": "stage1.pth"})
-    with pytest.raises(ConfigError, match=r"in stage1\.pth \(load_from\), which does not exist"):
+    with pytest.raises(CheckpointNotFoundError, match=r"load_from.* stage1\.pth does not exist"):
         settle_start(cfg, options={}, resume=resume)
 
 

@@ -60,6 +60,14 @@ def test_a_pooling_window_larger_than_the_feature_map_is_refused():
         head(features())
 
 
+def test_image_pooling_can_not_train_its_batch_norm_on_a_single_image():
+    head = DeepLabV3PlusHead(**SMALL).train()
+    with pytest.raises(ConfigError, match="batch of one image.*batch_size.*FreezeBatchNormHook"):
+        head([x[:1] for x in features()])
+    head.aspp.image_pooling.conv.norm.eval()
+    head([x[:1] for x in features()])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -225,9 +225,11 @@ def test_a_network_that_tensorflow_does_not_have_is_refused(export, config, trai
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (None, CheckpointNotFoundError, "wrong.pth can't be read"),
+        (None, CheckpointNotFoundError, "wrong.pth does not exist"),
         (b"no zip, no pickle", CheckpointFormatError, "is no sound PyTorch file"),
-        (b"", CheckpointFormatError, "is no sound PyTorch file"),
+        (b"", CheckpointFormatError, "is no sound PyTorch file .it is empty"),
+        (b"junk", CheckpointFormatError, "is no sound PyTorch file"),
+        (b"hello world", CheckpointFormatError, "is no sound PyTorch file"),
         ([1, 2], CheckpointFormatError, "holds a list"),
         ({"state_dict": {"a": 1}}, CheckpointFormatError, "no tensors are: a"),
         ({"state_dict": [1]}, CheckpointFormatError, "'state_dict' is a list"),
@@ -263,7 +265,7 @@ def test_a_config_without_a_model_is_named(export, tmp_path):
 def test_the_command_prints_an_error_without_traceback(config, tmp_path):
     tool = TOOLS / "model_converters" / "mmseg2tf.py"
     ended = run_command(tool, config(), "none.pth", tmp_path / "x", cwd=tmp_path, code=1)
-    assert "error: none.pth can't be read" in ended.stderr
+    assert "error: The checkpoint none.pth does not exist" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

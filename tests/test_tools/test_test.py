@@ -9,7 +9,11 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.errors import (
+    CheckpointFormatError,
+    CheckpointMismatchError,
+    CheckpointNotFoundError,
+)
 from mmseg_deeplab_ext.errors import ConfigError
 from tests.test_tools.conftest import TOOLS, free_port, scalars
 
@@ -125,7 +129,7 @@ def test_two_processes_get_the_scores_of_one(uninterrupted, tested, call, tmp_pa
 
 
 def test_a_checkpoint_that_does_not_exist_is_named(evaluate, write_config):
-    with pytest.raises(ConfigError, match=r"The checkpoint nothing\.pth does not exist"):
+    with pytest.raises(CheckpointNotFoundError, match=r"nothing\.pth does not exist"):
         evaluate(write_config("no_checkpoint").config, "nothing.pth")
 
 

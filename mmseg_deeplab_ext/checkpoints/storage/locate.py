@@ -199,7 +199,8 @@ def _in_archive(archive: str) -> Located:
 def _why_not_found(path: str) -> str:
     folder, name = os.path.split(path)
     if not os.path.isdir(folder or "."):
-        return f"{path}: there is no such checkpoint, and no folder {folder}"
+        absolute = f"; is it /{path} (three slashes after tf:)?" * os.path.isdir(f"/{folder}")
+        return f"{path}: there is no such checkpoint, and no folder {folder}{absolute}"
     names = [each.path for each in _all_in(folder or ".")]
     near = difflib.get_close_matches(path, names, n=3, cutoff=0.3)
     hint = f"; in its folder: {', '.join(near)}" if near else ""

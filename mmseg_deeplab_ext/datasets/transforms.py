@@ -14,7 +14,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from mmseg_deeplab_ext.config_values import whole_numbers
+from mmseg_deeplab_ext.config_values import is_whole, whole_numbers
 from mmseg_deeplab_ext.datasets.aligned_resize import resize_bilinear, resize_nearest
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
@@ -68,6 +68,11 @@ class RandomScaleCrop(BaseTransform):
             raise ConfigError(
                 f"RandomScaleCrop: pad_val is {pad_val!r}; expected numbers for img and seg, such "
                 "as dict(img=127.5, seg=255)."
+            )
+        if not is_whole(self.pad_val["seg"], minimum=0) or self.pad_val["seg"] > 255:
+            raise ConfigError(
+                f"RandomScaleCrop: pad_val['seg'] is {self.pad_val['seg']!r}; labels have 8 bits: "
+                "expected a whole number from 0 to 255."
             )
 
     @cache_randomness

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numbers import Real
 
+from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
@@ -75,6 +76,12 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         for group in last:
             group["lr"] = group.get("lr", self.base_lr) * self.multiplier
+        # The base class has logged its own rates before.
+        print_log(
+            f"last_layer_gradient_multiplier={self.multiplier:g}: {len(last)} parameters of "
+            f"{HEAD_PREFIX.rstrip('.')} train at {self.multiplier:g} times the rates above",
+            logger="current",
+        )
 
     def _is_last(self, name: str) -> bool:
         return name.startswith(HEAD_PREFIX) and (not self.logits_only or LOGITS in name)

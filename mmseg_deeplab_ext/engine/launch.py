@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, Mapping, Sequence
 
@@ -27,7 +28,7 @@ from mmseg_deeplab_ext.engine.distributed import (
 from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
 from mmseg_deeplab_ext.engine.larger_images import LargerImagesHook
 from mmseg_deeplab_ext.engine.notes import config_notes
-from mmseg_deeplab_ext.engine.options import check_options
+from mmseg_deeplab_ext.engine.options import check_options, misspelt_keys
 from mmseg_deeplab_ext.engine.output_folders import check_output_folders
 from mmseg_deeplab_ext.engine.resume import settle_start, take_over
 from mmseg_deeplab_ext.engine.runners import runner_class
@@ -58,6 +59,12 @@ def load_config(
         cfg = Config.fromfile(path)
     except OSError as error:  # FileNotFoundError included; "Only py/yml/..." is an OSError too
         raise ConfigError(f"The config file {path} can't be read: {error}") from error
+    except (AssertionError, ModuleNotFoundError) as error:  # of bases named as PACKAGE::FILE
+        raise ConfigError(
+            f"The config file {path} can't be read: {error}. If one of its bases is named as "
+            "`mmseg::...`: OneDL's MMEngine does not find its own MMSegmentation by that name; "
+            "write the path of the file instead."
+        ) from error
     options = dict(options or {})
     check_options(options, cfg)
     try:
@@ -100,14 +107,16 @@ def training_runner(
     _check_data(cfg, splits=splits)
     if resume:
         cfg.resume = True
-    notes = config_notes(cfg, training=True)
-    notes += enable_amp(cfg) if amp else []
+    doubts = misspelt_keys(cfg) + config_notes(cfg, training=True)
+    notes = enable_amp(cfg) if amp else []
     notes += settle_start(cfg, options=options or {}, resume=resume)
     notes += take_over(cfg)
     notes += share_global_batch(cfg, launched_world_size(cfg.launcher), options=options or {})
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
     kind = runner_class(cfg, keeps_config=False)
-    runner = _build_runner(kind, cfg, notes, splits=splits, every_label=every_label)
+    runner = _build_runner(
+        kind, cfg, doubts=doubts, notes=notes, splits=splits, every_label=every_label
+    )
     _check_what_is_loaded(runner, cfg, split="train")
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
@@ -138,9 +147,9 @@ def evaluation_runner(
         DatasetError: A file of the test split is missing, or a label map that was read is bad.
     """
     check_evaluable(checkpoint)
-    notes = config_notes(cfg, training=False)
+    doubts = misspelt_keys(cfg) + config_notes(cfg, training=False)
     if tta:
-        notes += use_tta(cfg)
+        doubts += use_tta(cfg)
     _check_data(cfg, splits=("test",))
     cfg.load_from = checkpoint
     cfg.resume = False
@@ -149,7 +158,7 @@ def evaluation_runner(
     show_dir = cfg.get("visualizer", {}).get("save_dir")
     check_output_folders({"--work-dir": cfg.get("work_dir"), "--out": out, "--show-dir": show_dir})
     kind = runner_class(cfg, keeps_config=True)
-    runner = _build_runner(kind, cfg, notes, splits=("test",), every_label=every_label)
+    runner = _build_runner(kind, cfg, doubts=doubts, splits=("test",), every_label=every_label)
     _check_what_is_loaded(runner, cfg, split="test")
     runner.register_hook(LargerImagesHook())
     # Not in cfg, which is written into the work directory. OpenMMLab's visualisation hook asks for
@@ -193,13 +202,26 @@ def _check_data(cfg: Config, *, splits: Sequence[str]) -> None:
 
 
 def _build_runner(
-    kind: type[Runner], cfg: Config, notes: list[str], *, splits: Sequence[str], every_label: bool
+    kind: type[Runner],
+    cfg: Config,
+    *,
+    doubts: Sequence[str],
+    notes: Sequence[str] = (),
+    splits: Sequence[str],
+    every_label: bool,
 ) -> Runner:
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *adapt_to_cpu(cfg)]
-    runner = kind.from_cfg(cfg)
-    for note in notes:  # not earlier: now they reach the log file, and of one process only
-        runner.logger.info(note)
+    try:
+        runner = kind.from_cfg(cfg)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise ConfigError(f"The config has a key that its class does not take: {error}") from error
+    # Not earlier: now they reach the log file, and of one process only.
+    for level, sentences in ((logging.WARNING, doubts), (logging.INFO, notes)):
+        for sentence in sentences:
+            runner.logger.log(level, sentence)
     _check_loading(runner, cfg, splits=splits, every_label=every_label)
     _check_takes_tensorflow_weights(runner, cfg)
     return runner

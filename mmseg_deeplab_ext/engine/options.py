@@ -1,4 +1,4 @@
-"""``--cfg-options`` that would have no effect."""
+"""Options and keys of a config file that would have no effect."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ _MORE_KEYS = (
     "tta_pipeline",
     GLOBAL_BATCH_SIZE,
 )
+_TEST_CFG_KEYS = ("mode", "crop_size", "stride")
+"""What MMSegmentation's EncoderDecoder reads of ``model.test_cfg``."""
+_ALIKE = 0.85
 _PLACES_NAMED = 4
 
 
@@ -42,7 +45,7 @@ def check_options(options: Mapping[str, Any], cfg: Config) -> None:
         ConfigError: An option's first key is unknown, or a variable of the config file: its value
             was used while the file was read, and setting it now changes nothing.
     """
-    read = {*inspect.signature(Runner.__init__).parameters, *_MORE_KEYS}
+    read = _read_keys()
     for option in options:
         key = option.partition(".")[0]
         if key in read:
@@ -56,6 +59,34 @@ def check_options(options: Mapping[str, Any], cfg: Config) -> None:
             + (f"Did you mean {close[0]!r}? " if close else "")
             + "(A key of your own goes into the config file.)"
         )
+
+
+def misspelt_keys(cfg: Config) -> list[str]:
+    """Find keys of a config file that nothing reads, beside one that is read and looks alike.
+
+    A config file may have variables of its own, so this is no more than a suspicion.
+
+    Args:
+        cfg: A whole config.
+
+    Returns:
+        Sentences for the log.
+    """
+    model = cfg.get("model") or {}
+    places = {
+        "": ({key: value for key, value in cfg.items() if isinstance(value, dict)}, _read_keys()),
+        "model.test_cfg.": (model.get("test_cfg") or {}, _TEST_CFG_KEYS),
+    }
+    notes = []
+    for place, (found, read) in places.items():
+        for key in found.keys() - set(read):
+            for close in difflib.get_close_matches(key, read, n=1, cutoff=_ALIKE):
+                notes.append(f"{place}{key} in the config is read by nothing: is it {close}?")
+    return sorted(notes)
+
+
+def _read_keys() -> set[str]:
+    return {*inspect.signature(Runner.__init__).parameters, *_MORE_KEYS}
 
 
 def _used_up(option: str, *, key: str, cfg: Config, read: set[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from typing import Sequence
 
@@ -75,6 +76,11 @@ class DeepLabCrossEntropyLoss(nn.Module):
                 f"hard_example_mining_step={hard_example_mining_step} leads to nothing with "
                 "top_k_percent_pixels=1: set that below 1, or leave the step out"
             )
+        numeric = isinstance(loss_weight, (int, float)) and not isinstance(loss_weight, bool)
+        if not numeric or not 0 <= loss_weight < math.inf:
+            raise ConfigError(f"loss_weight={loss_weight!r} must be a number of at least 0")
+        if not isinstance(loss_name, str):
+            raise ConfigError(f"loss_name={loss_name!r} must be a string, such as 'loss_ce'")
         self.class_weight = _weights(class_weight)
         self.loss_weight = loss_weight
         self.top_k_percent_pixels = top_k_percent_pixels

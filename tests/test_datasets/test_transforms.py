@@ -152,6 +152,8 @@ def scale_crop(**options):
         (lambda: scale_crop(pad_val="grey"), "pad_val is 'grey'; expected numbers for img and seg"),
         (lambda: scale_crop(pad_val=None), "pad_val is None; expected numbers"),
         (lambda: scale_crop(pad_val=dict(label=0)), "pad_val is {'label': 0}"),
+        (lambda: scale_crop(pad_val=dict(seg=300)), r"pad_val\['seg'\] is 300; labels have 8 bits"),
+        (lambda: scale_crop(pad_val=dict(seg=0.5)), r"pad_val\['seg'\] is 0.5"),
         (
             lambda: scale_crop(pad_val=dict(img=(1, 2)))(random_sample(8, 8)),
             r"shape \(\d+, \d+, 3\); expected a number, or one per channel",

@@ -110,9 +110,7 @@ def test_another_number_of_atrous_branches_names_the_key():
 
 
 def test_the_channels_of_ade20k_come_with_the_command_that_converts_them():
-    with pytest.raises(
-        CheckpointMismatchError, match="151 classes, the model has 150.*\n.*ade150"
-    ):
+    with pytest.raises(CheckpointMismatchError, match="151 classes, the model has 150.*\n.*ade150"):
         check(checkpoint(rows=151), model=Segmentor(150))
 
 

@@ -29,8 +29,8 @@ def checked(monkeypatch):
     monkeypatch.setattr(
         launch,
         "_build_runner",
-        lambda kind, cfg, notes, **_: SimpleNamespace(
-            kind=kind, cfg=cfg, notes=notes, world_size=1, register_hook=lambda hook: None
+        lambda kind, cfg, doubts, **_: SimpleNamespace(
+            kind=kind, cfg=cfg, doubts=doubts, world_size=1, register_hook=lambda hook: None
         ),
     )
     return models
@@ -95,10 +95,17 @@ MIXED = {
 @pytest.mark.usefixtures("checked")
 def test_what_is_odd_about_a_config_is_said_in_the_log(checkpoint, tmp_path):
     cfg = Config({"model": MIXED, "launcher": "none", "work_dir": str(tmp_path)})
-    evaluation = evaluation_runner(cfg, checkpoint=checkpoint).notes
-    training = training_runner(cfg).notes
+    evaluation = evaluation_runner(cfg, checkpoint=checkpoint).doubts
+    training = training_runner(cfg).doubts
     assert [note.split("=")[0].rpartition(".")[2] for note in evaluation] == ["dilations", "size"]
     assert len(training) == 3
+
+
+@pytest.mark.parametrize("package", ["mmdet", "nopackage"])
+def test_a_base_that_is_not_found_by_its_packages_name_is_explained(tmp_path, package):
+    (tmp_path / "mine.py").write_text(f"_base_ = '{package}::a/b.py'\n")
+    with pytest.raises(ConfigError, match=r"mine\.py can't be read: .*write the path of the file"):
+        load_config(str(tmp_path / "mine.py"))
 
 
 @pytest.mark.usefixtures("checked")

@@ -125,6 +125,12 @@ def test_weights_to_start_from_that_are_damaged_are_named(train, write_config, t
         train(run.config)
 
 
+def test_a_key_that_its_class_does_not_take_is_no_traceback(train, write_config):
+    run = write_config("unknown_key", "model['backbone']['outputstride'] = 8")
+    with pytest.raises(ConfigError, match="unexpected keyword argument 'outputstride'"):
+        train(run.config)
+
+
 def test_a_missing_data_set_stops_before_anything_is_built(train, write_config):
     run = write_config("no_data", 'train_dataloader["dataset"]["data_root"] = "/nowhere"')
     with pytest.raises(DatasetError, match="/nowhere"):

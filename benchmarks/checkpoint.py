@@ -35,46 +35,8 @@ from mmseg_deeplab_ext.plugins import load_plugins
 MEGA = 1e6
 SLOT = "/Momentum"
 
-# Prints what a conversion takes beyond the imports, in a process of its own.
-CONVERSION = """
-import json, sys
-from pathlib import Path
-from mmseg_deeplab_ext.plugins import load_plugins
-load_plugins()
-from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert
-from mmseg_deeplab_ext.checkpoints.convert import plan_conversion
-
-def number(file, key):
-    lines = Path("/proc/self", file).read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1])
-
-Path("/proc/self/clear_refs").write_text("5")  # forget the peak
-memory, read = number("status", "VmRSS"), number("io", "rchar")
-with open_checkpoint(sys.argv[1]) as checkpoint:
-    convert(checkpoint, plan_conversion(checkpoint), Outputs(Path(sys.argv[2])))
-peak = number("status", "VmHWM") - memory
-print(json.dumps({"memory": 1024 * peak, "read": number("io", "rchar") - read}))
-"""
-
-TENSORFLOW = """
-import json, resource, sys, time
-start = time.perf_counter()
-import tensorflow as tf
-imported = time.perf_counter()
-reader = tf.train.load_checkpoint(sys.argv[1])
-names = [n for n in reader.get_variable_to_shape_map() if not n.endswith(sys.argv[2])]
-listed = time.perf_counter()
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-times = []
-for _ in range(int(sys.argv[3])):
-    begin = time.perf_counter()
-    values = [reader.get_tensor(name) for name in names]
-    times.append(time.perf_counter() - begin)
-    del values
-print(json.dumps({"import": imported - start, "list": listed - imported, "read": min(times),
-    "memory": 1024 * memory}))
-"""
+PROCESSES = Path(__file__).parent / "processes"
+"""Programs that run in processes of their own, and print their figures."""
 
 
 def deeplab(depth: int) -> Network:
@@ -210,7 +172,7 @@ def converting(prefix: Path, folder: Path, *, rounds: int) -> list[tuple[str, st
 
 def resources(prefix: Path, folder: Path, *, weights: int) -> list[tuple[str, str, str]]:
     """Memory and bytes that a conversion in a fresh process takes beyond the imports."""
-    used = run_json(sys.executable, CONVERSION, prefix, folder / "fresh.pth")
+    used = run_json(sys.executable, "convert_checkpoint.py", prefix, folder / "fresh.pth")
     memory, read = used["memory"], used["read"]
     return [
         (
@@ -247,7 +209,7 @@ def without_slots(prefix: Path, sizes: dict[str, int]) -> list[tuple[str, str, s
 
 def tensorflow(python: str, prefix: Path, *, rounds: int) -> list[tuple[str, str, str]]:
     """What TensorFlow takes for the same."""
-    used = run_json(python, TENSORFLOW, prefix, SLOT, rounds)
+    used = run_json(python, "read_with_tensorflow.py", prefix, SLOT, rounds)
     return [
         ("TensorFlow: import", "", f"{used['import']:.1f} s, {used['memory'] / MEGA:.0f} MB"),
         ("TensorFlow: open and list", "", f"{1000 * used['list']:.1f} ms"),
@@ -255,9 +217,9 @@ def tensorflow(python: str, prefix: Path, *, rounds: int) -> list[tuple[str, str
     ]
 
 
-def run_json(python: str, source: str, *arguments: object) -> dict[str, float]:
+def run_json(python: str, program: str, *arguments: object) -> dict[str, float]:
     """Run a program in a fresh process; it prints its figures in its last line."""
-    command = [python, "-c", source, *map(str, arguments)]
+    command = [python, str(PROCESSES / program), *map(str, arguments)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, env=environment

@@ -15,6 +15,7 @@ from mmseg_deeplab_ext.plugins import load_plugins
 
 if TYPE_CHECKING:
     from mmseg_deeplab_ext.prediction import Report
+    from mmseg_deeplab_ext.prediction.outputs import Outputs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,26 +23,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.engine.launch import load_config
-    from mmseg_deeplab_ext.prediction import PredictOptions, predict_files
+    from mmseg_deeplab_ext.prediction import PredictOptions, Report, predict_files
     from mmseg_deeplab_ext.prediction.outputs import Outputs
 
     args = _parser().parse_args(argv)
-    outputs = Outputs(args.out, overlay=args.overlay, opacity=args.opacity, overwrite=args.force)
+    outputs = Outputs(args.out, args.overlay, opacity=args.opacity, existing=args.existing)
     options = PredictOptions(args.mode, args.batch_size, args.device, args.amp)
     cfg = load_config(args.config, options=args.cfg_options)
-    report = predict_files(cfg, args.checkpoint, args.images, outputs, options)
-    _print(report, written=str(outputs))
+    report = Report()
+    try:
+        predict_files(cfg, args.checkpoint, args.images, outputs, options, report)
+    finally:
+        if report.total:  # else an error came before the work
+            _print(report, outputs)
     return 1 if report.failures else 0
 
 
-def _print(report: Report, *, written: str) -> None:
-    total = report.predicted + len(report.failures)
+def _print(report: Report, outputs: Outputs) -> None:
+    total = report.total
     rate = report.predicted / max(report.seconds, 1e-9)
     print(
         f"predicted: {report.predicted} of {total} images in {report.seconds:.1f} s "
-        f"({rate:.3g} images/s on {report.device}), written to {written}"
+        f"({rate:.3g} images/s on {report.device}), written to {outputs}"
     )
-    if report.larger:
+    if report.passed_over:
+        print(f"passed over, their files are there: {report.passed_over} of {total} images")
+    if report.larger and report.crop:
         height, width = report.crop
         print(
             f"larger than the config's crop of {height}x{width} (height x width) and predicted "
@@ -52,6 +59,10 @@ def _print(report: Report, *, written: str) -> None:
         print(f"not predicted: {len(report.failures)} of {total} images", file=sys.stderr)
         for path, reason in report.failures.items():
             print(f"  {path}: {reason}", file=sys.stderr)
+    if report.not_reached:
+        # Where files were replaced, old ones would pass for new ones.
+        way = "" if outputs.existing == "replace" else "; --skip-existing goes on with them"
+        print(f"not reached: {report.not_reached} of {total} images{way}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         description="Predict images. The exit status is 0 if all were predicted, 1 if some could "
-        "not be read, or nothing was done because of an error."
+        "not be (they are listed), or nothing was done because of an error."
     )
     parser.add_argument("config", help="config file (.py, .yml, .json)")
     parser.add_argument("checkpoint", help=".pth file, tf://PATH or tf-zoo://NAME")
@@ -76,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--opacity", type=float, default=0.5, help="of the colours in overlays, 0 to 1"
     )
-    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    _add_existing(parser)
     parser.add_argument("--batch-size", type=int, default=1, help="images per forward pass")
     parser.add_argument("--amp", action="store_true", help="compute in half precision")
     parser.add_argument("--device", help="such as cpu or cuda:1; default: a GPU if there is one")
@@ -97,8 +108,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_existing(parser: argparse.ArgumentParser) -> None:
+    choice = parser.add_mutually_exclusive_group()
+    for option, value, text in (
+        ("--force", "replace", "overwrite existing files"),
+        ("--skip-existing", "skip", "pass over images all of whose files are there"),
+    ):
+        choice.add_argument(
+            option, dest="existing", action="store_const", const=value, default="refuse", help=text
+        )
+
+
 if __name__ == "__main__":
     try:
         sys.exit(main())
     except DeepLabExtError as error:
         sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells say it; what was done is printed

@@ -8,6 +8,7 @@ from typing import Any, Sequence
 
 from mmengine.config import Config
 
+from mmseg_deeplab_ext.arch import INPUTS
 from mmseg_deeplab_ext.checkpoints.dataset_meta import (
     DATA_SETS,
     TrainedOn,
@@ -28,8 +29,6 @@ _OUTPUT_STRIDES = (4, 8, 16, 32)  # of all backbones; MobileNetV2 itself refuses
 class _Recipe:
     """What a family of backbones is trained with (feature_extractor.py, train.py, common.py)."""
 
-    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     multi_grid: tuple[int, ...] | None = None
     takes_multi_grid: bool = True
     weight_decay: float = 1e-4
@@ -37,7 +36,7 @@ class _Recipe:
 
 _RECIPES = {
     "ResNetV1Beta": _Recipe(multi_grid=(1, 2, 4)),
-    "ResNetV1": _Recipe(mean=(123.15, 115.90, 103.06), std=(1.0, 1.0, 1.0)),
+    "ResNetV1": _Recipe(),
     "MobileNetV2": _Recipe(takes_multi_grid=False, weight_decay=4e-5),
 }
 
@@ -75,6 +74,7 @@ def network_config(
             f"a config of your own, its backbone is {parts['backbone']}"
         )
     recipe = _RECIPES[network.backbone.family]
+    mean, std = INPUTS[network.backbone.family]
     check_choice("output_stride", output_stride, _OUTPUT_STRIDES)
     parts["backbone"]["output_stride"] = output_stride
     if multi_grid is not None and not recipe.takes_multi_grid:
@@ -93,8 +93,8 @@ def network_config(
     cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
     preprocessor = {
         "type": "SegDataPreProcessor",
-        "mean": list(recipe.mean),
-        "std": list(recipe.std),
+        "mean": list(mean),
+        "std": list(std),
         "bgr_to_rgb": True,
         "pad_val": 0,
         "seg_pad_val": 255,
@@ -111,7 +111,7 @@ def network_config(
     cfg["optim_wrapper"]["optimizer"]["weight_decay"] = recipe.weight_decay
     if not data_set.alias or data_set.background:
         _name_classes(cfg, network.head.num_classes, data_set)
-    _pad_crops(cfg, _mean_pixel(network, recipe))
+    _pad_crops(cfg, _mean_pixel(network.backbone))
     return Config(cfg)
 
 
@@ -160,15 +160,16 @@ def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) ->
             cfg[evaluator]["ignore_index"] = 0
 
 
-def _mean_pixel(network: Network, recipe: _Recipe) -> list[float]:
+def _mean_pixel(backbone: Backbone) -> list[float]:
     """What TensorFlow pads crops with (feature_extractor.mean_pixel), blue first as images are.
 
     The plain ResNet-18 is not in TensorFlow's list of networks with a mean: it subtracts one, but
     pads with grey.
     """
-    if network.backbone == Backbone("ResNetV1", 18):
+    if backbone == Backbone("ResNetV1", 18):
         return [127.5] * 3
-    return list(reversed(recipe.mean))
+    mean, _ = INPUTS[backbone.family]
+    return list(reversed(mean))
 
 
 def _pad_crops(cfg: dict[str, Any], mean_pixel: list[float]) -> None:

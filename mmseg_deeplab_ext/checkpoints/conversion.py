@@ -102,6 +102,7 @@ def convert(
     if outputs.config is not None:
         cfg = network_config(network, **config)
         _check_network(cfg, network)
+        cfg.load_from = str(outputs.pth)  # a training with this config starts from the weights
         command = f"python {tool_path('test.py')} {outputs.config} {outputs.pth}"
         title = f"{network}, from {os.path.basename(checkpoint.path)}."
         texts[outputs.config] = config_text(cfg, title=title, command=command)

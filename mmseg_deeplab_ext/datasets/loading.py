@@ -100,7 +100,8 @@ class CheckedLoadAnnotations(LoadAnnotations):
             raise DatasetError(_unreadable("label map", path, error)) from error
         if stored is None:
             raise DatasetError(_unreadable("label map", path, None))
-        return stored.squeeze()
+        # Greyscale may come with an axis of one channel; other axes of length 1 are sizes.
+        return stored[..., 0] if stored.ndim == 3 and stored.shape[2] == 1 else stored
 
     def _check_form(self, stored: np.ndarray, path: str, *, image_shape: Any) -> None:
         """Demand one whole number per pixel of the image."""

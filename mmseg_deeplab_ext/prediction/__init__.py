@@ -1,5 +1,6 @@
 """Predictions for pictures: from files, folders and globs to label maps and overlays."""
 
-from mmseg_deeplab_ext.prediction.predict import PredictOptions, Report, predict_files
+from mmseg_deeplab_ext.prediction.predict import PredictOptions, predict_files
+from mmseg_deeplab_ext.prediction.report import Report
 
 __all__ = ["PredictOptions", "Report", "predict_files"]

@@ -10,4 +10,8 @@ class PredictionError(DeepLabExtError, ValueError):
 
 
 class UnreadableImageError(PredictionError):
-    """One image can't be read; the others can still be predicted."""
+    """One image can't be read or prepared; the others can still be predicted."""
+
+
+class UnwritableFileError(PredictionError):
+    """A file of one prediction can't be written; those of others perhaps can."""

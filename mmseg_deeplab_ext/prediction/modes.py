@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Mapping, Sequence
+
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
@@ -12,21 +14,41 @@ _STRIDE = 2 / 3
 """Step of the sliding window in crops, as in MMSegmentation's own configs (341 of 512)."""
 
 
+def padded_size(cfg: Config) -> tuple[int, int] | None:
+    """Height and width that the config's evaluation pads to; None if it pads to no size.
+
+    MMSegmentation pads only by ``data_preprocessor.test_cfg``. ``size`` is that of the training.
+    """
+    return _size(_section(_preprocessor(cfg), "test_cfg").get("size"))
+
+
 def crop_of(cfg: Config) -> tuple[int, int] | None:
-    """Height and width that the config evaluates at, or trains at; None if it names neither."""
-    preprocessor = cfg.model.get("data_preprocessor") or {}
-    for size in (
-        (cfg.model.get("test_cfg") or {}).get("crop_size"),
-        (preprocessor.get("test_cfg") or {}).get("size"),
-        preprocessor.get("size"),
-    ):
-        if size is not None:
-            return int(size[0]), int(size[1])
-    return None
+    """Height and width of the crop that the config predicts with; None if it has none.
+
+    That is the window's or else the size that images are padded to.
+    """
+    return _size(_section(cfg.model, "test_cfg").get("crop_size")) or padded_size(cfg)
+
+
+def network_size(cfg: Config) -> tuple[int, int] | None:
+    """The crop that the config predicts with, or else trains with; None if it names neither."""
+    return crop_of(cfg) or _size(_preprocessor(cfg).get("size"))
+
+
+def _preprocessor(cfg: Config) -> Mapping[str, Any]:
+    return _section(cfg.model, "data_preprocessor")
+
+
+def _section(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return parent.get(key) or {}
+
+
+def _size(values: Sequence[int] | None) -> tuple[int, int] | None:
+    return None if values is None else (int(values[0]), int(values[1]))
 
 
 def use_mode(cfg: Config, mode: str | None) -> str:
-    """Set how large images are predicted, in place.
+    """Set how large images are predicted, in place; :func:`crop_of` is then the crop in use.
 
     Args:
         cfg: A whole config.
@@ -34,6 +56,7 @@ def use_mode(cfg: Config, mode: str | None) -> str:
             MMSegmentation's ``slide_inference``; the window moves by ``test_cfg.stride``, by
             default two thirds of the crop. ``resize``: shrunk to fit the crop, and the logits
             brought back to the size of the image. None: as the config's ``test_cfg`` says.
+            Where a mode needs a crop and the config predicts with none, it is the training's.
 
     Returns:
         The mode; for None the config's.
@@ -45,15 +68,18 @@ def use_mode(cfg: Config, mode: str | None) -> str:
     mode = mode or test_cfg.get("mode", "whole")
     if mode not in MODES:
         raise ConfigError(f"Unknown mode {mode!r}; there are {', '.join(MODES)}.")
-    crop = crop_of(cfg)
+    crop = network_size(cfg)
     if crop is None and mode != "whole":
         raise ConfigError(
             f"--mode {mode} needs to know the network's crop, which the config does not name. Add "
             '`--cfg-options model.test_cfg.crop_size="(513,513)"`.'
         )
     test_cfg["mode"] = "slide" if mode == "slide" else "whole"
-    if mode == "slide":
+    if mode == "whole":
+        test_cfg.pop("crop_size", None)  # of a window; nothing is cropped
+    else:
         test_cfg["crop_size"] = crop
+    if mode == "slide":
         test_cfg.setdefault("stride", tuple(max(int(side * _STRIDE), 1) for side in crop or ()))
     cfg.model.test_cfg = test_cfg
     return mode

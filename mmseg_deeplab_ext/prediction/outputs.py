@@ -14,8 +14,11 @@ from PIL import Image
 from mmseg_deeplab_ext.atomic_files import write_atomically
 from mmseg_deeplab_ext.datasets.label_png import encode_label_png
 from mmseg_deeplab_ext.engine.output_folders import check_output_folders
-from mmseg_deeplab_ext.prediction.errors import PredictionError
+from mmseg_deeplab_ext.prediction.errors import PredictionError, UnwritableFileError
 from mmseg_deeplab_ext.prediction.pictures import LABELS, OVERLAYS, Picture
+
+EXISTING = ("refuse", "replace", "skip")
+"""What may be done about files that exist already."""
 
 _NAMED = 5
 """How many existing files a message lists."""
@@ -30,17 +33,25 @@ class Outputs:
             where the data set's own files count from 1) and, if wanted, ``overlays``.
         overlay: Whether to write overlays.
         opacity: Share of the class's colour in an overlay, 0 to 1.
-        overwrite: Whether existing files may be replaced.
+        existing: Files that exist already: ``refuse`` to begin, ``replace`` them, or ``skip`` the
+            images all of whose files are there.
+
+    Raises:
+        PredictionError: A value is none of these.
     """
 
     folder: Path
     overlay: bool = True
     opacity: float = 0.5
-    overwrite: bool = False
+    existing: str = "refuse"
 
     def __post_init__(self) -> None:
         if not 0 <= self.opacity <= 1:
             raise PredictionError(f"The opacity is {self.opacity}; allowed are 0 to 1.")
+        if self.existing not in EXISTING:
+            raise PredictionError(
+                f"existing is {self.existing!r}; allowed are {', '.join(EXISTING)}."
+            )
 
     @property
     def labels(self) -> Path:
@@ -52,24 +63,37 @@ class Outputs:
         """Folder of the overlays."""
         return self.folder / OVERLAYS
 
-    def check(self, pictures: Sequence[Picture]) -> None:
+    def check(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Demand, before the work, that everything can be written; makes the folders.
 
+        Returns:
+            The pictures to predict: all, or with ``skip`` those that lack a file.
+
         Raises:
-            PredictionError: Files exist already.
+            PredictionError: Files exist already and are to be kept.
             ConfigError: A folder can't be made, or no file can be written into it.
         """
+        if self.existing == "refuse":
+            self._demand_absence(pictures)
+        wanted = [each for each in pictures if self.existing != "skip" or not self._has(each)]
+        for folder in sorted({path.parent for each in wanted for path in self._paths(each)}):
+            check_output_folders({"--out": str(folder)})
+        return wanted
+
+    def _has(self, picture: Picture) -> bool:
+        return all(path.is_file() for path in self._paths(picture))
+
+    def _demand_absence(self, pictures: Sequence[Picture]) -> None:
         paths = [path for picture in pictures for path in self._paths(picture)]
         existing = [str(path) for path in paths if path.exists()]
-        if existing and not self.overwrite:
+        if existing:
             more = f" and {len(existing) - _NAMED} more" if len(existing) > _NAMED else ""
             raise PredictionError(
                 f"{len(existing)} of {len(paths)} files to write exist already: "
-                f"{', '.join(existing[:_NAMED])}{more}. Choose another --out, or pass --force to "
-                "replace them."
+                f"{', '.join(existing[:_NAMED])}{more}. Choose another --out, or pass "
+                "--skip-existing to predict only images that lack a file, or --force to replace "
+                "all files."
             )
-        for folder in sorted({path.parent for path in paths}):
-            check_output_folders({"--out": str(folder)})
 
     def write(
         self,
@@ -88,7 +112,7 @@ class Outputs:
             colours: (256, 3), uint8; row = index of a class.
 
         Raises:
-            PredictionError: A file can't be written.
+            UnwritableFileError: A file can't be written.
         """
         contents = [encode_label_png(label, colours)]
         if image is not None:
@@ -97,7 +121,8 @@ class Outputs:
             try:
                 write_atomically(path, content)
             except OSError as error:
-                raise PredictionError(f"{path} can't be written: {error}") from error
+                reason = error.strerror or error
+                raise UnwritableFileError(f"{path} can't be written: {reason}") from error
 
     def _paths(self, picture: Picture) -> Iterator[Path]:
         yield self.labels / picture.name

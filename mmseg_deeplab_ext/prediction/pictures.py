@@ -40,7 +40,7 @@ def find_pictures(arguments: Sequence[str | Path], *, out: Path) -> list[Picture
     The predictions' names mirror the tree of the images below the folder given, or below the
     folder that all arguments have in common. Where names differ in their suffix only, or in
     upper and lower case, all predictions of that folder keep the suffix: ``a.jpg.png`` and
-    ``a.png.png``.
+    ``a.png.png``. So they do where a folder of images is called ``a.png``.
 
     Args:
         arguments: Files of any suffix; folders, searched with their subfolders for files with
@@ -128,7 +128,13 @@ def _output_names(paths: Sequence[str]) -> list[Path]:
     stems = [os.path.splitext(path)[0] for path in paths]
     # Some file systems do not tell upper from lower case.
     count = Counter(stem.casefold() for stem in stems)
-    crowded = {os.path.dirname(stem) for stem in stems if count[stem.casefold()] > 1}
+    # A folder may be called "a.png": no file beside it can be.
+    folders = {str(folder).casefold() for path in paths for folder in Path(path).parents}
+    crowded = {
+        os.path.dirname(stem)
+        for stem in stems
+        if count[stem.casefold()] > 1 or f"{stem}.png".casefold() in folders
+    }
     return [
         Path(f"{path if os.path.dirname(path) in crowded else stem}.png")
         for path, stem in zip(paths, stems)

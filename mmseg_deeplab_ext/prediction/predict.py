@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
@@ -20,16 +20,23 @@ from torch import nn
 from mmseg_deeplab_ext.engine.notes import config_notes
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.prediction.batches import ahead, batches
-from mmseg_deeplab_ext.prediction.errors import UnreadableImageError
+from mmseg_deeplab_ext.prediction.errors import (
+    PredictionError,
+    UnreadableImageError,
+    UnwritableFileError,
+)
 from mmseg_deeplab_ext.prediction.modes import crop_of, use_mode
 from mmseg_deeplab_ext.prediction.network import load_network
 from mmseg_deeplab_ext.prediction.outputs import Outputs
 from mmseg_deeplab_ext.prediction.pictures import Picture, find_pictures
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared
-from mmseg_deeplab_ext.progress import ProgressLine
+from mmseg_deeplab_ext.prediction.report import UNWRITTEN_AT_MOST, Report, Tally
 
 _THREADS = min(8, os.cpu_count() or 1)
 """Threads that decode and encode: from some on, Python's lock is what they wait for."""
+
+_NETWORK_ERRORS = (RuntimeError, ValueError, AssertionError, MemoryError)
+"""What a segmentor, which may be anyone's, raises about an image: too large, too small, ..."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +54,6 @@ class PredictOptions:
     batch_size: int = 1
     device: str | None = None
     amp: bool = False
-
-
-@dataclass
-class Report:
-    """What came of it.
-
-    Attributes:
-        predicted: Number of images predicted.
-        seconds: Time from the first image read to the last file written.
-        device: Where the segmentor ran.
-        failures: Image files that could not be predicted, and why.
-        larger: Images predicted whole that are larger than the config's crop.
-        crop: That crop, (height, width).
-    """
-
-    predicted: int = 0
-    seconds: float = 0.0
-    device: str = ""
-    failures: dict[Path, str] = field(default_factory=dict)
-    larger: list[Path] = field(default_factory=list)
-    crop: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,12 +79,13 @@ def predict_files(
     images: Sequence[str | Path],
     outputs: Outputs,
     options: PredictOptions = PredictOptions(),  # noqa: B008 - frozen
+    report: Report | None = None,
 ) -> Report:
     """Predict images and write label maps and overlays.
 
     Everything that can be wrong with the arguments is found before the first image is predicted.
-    An image that can't be read, or is too large for the GPU's memory, is noted in the report, and
-    the others are predicted.
+    An image that can't be read, predicted (too large for the memory, too small for the network) or
+    written is noted in the report, and the others are predicted.
 
     Args:
         cfg: A whole config; changed in place.
@@ -107,9 +94,14 @@ def predict_files(
             :func:`mmseg_deeplab_ext.prediction.pictures.find_pictures`.
         outputs: Where to, and what.
         options: How.
+        report: Filled in on the way, so that it is there too where the run ends with an error.
+
+    Returns:
+        The report.
 
     Raises:
-        PredictionError: There are no images, or files of their predictions exist.
+        PredictionError: There are no images, or files of their predictions exist; or those of
+            several images in a row can't be written.
         ConfigError: The config, the options or the output folder can't be used.
         CheckpointError: The checkpoint can't be read, or does not fit.
     """
@@ -121,12 +113,14 @@ def predict_files(
     init_default_scope(cfg.get("default_scope", "mmseg"))
     preparation = Preparation(cfg, fit=crop if mode == "resize" else None)
     model, colours = load_network(cfg, checkpoint, device=options.device)
-    outputs.check(pictures)
+    wanted = outputs.check(pictures)
     for note in config_notes(cfg, training=False):
         print_log(note, logger="current")
-    run = _Run(model, preparation, outputs, colours=colours, options=options)
-    run.report.crop = crop if mode == "whole" else None
-    return run.predict(pictures)
+    report = Report() if report is None else report
+    report.total, report.passed_over = len(pictures), len(pictures) - len(wanted)
+    report.crop = crop if mode == "whole" else None
+    _Run(model, preparation, outputs, colours=colours, options=options).predict(wanted, report)
+    return report
 
 
 class _Run:
@@ -145,24 +139,36 @@ class _Run:
         self._preparation, self._outputs = preparation, outputs
         self._colours, self._options = colours, options
         self._device = next(model.parameters()).device
-        self.report = Report(device=str(self._device))
 
-    def predict(self, pictures: Sequence[Picture]) -> Report:
-        """Predict all pictures."""
-        self._progress = ProgressLine("predicting", total=len(pictures), unit="images")
+    def predict(self, pictures: Sequence[Picture], report: Report) -> None:
+        """Predict all pictures; however this ends, the report then counts every file written."""
+        self._report, self._tally = report, Tally(report, total=len(pictures))
+        report.device = str(self._device)
         start = time.monotonic()
         at_once = _THREADS + self._options.batch_size
-        with ThreadPoolExecutor(_THREADS) as pool:
-            loaded = self._load(ahead(pool, self._prepare, pictures, at_once=at_once))
-            grouped = batches(
-                loaded, size=self._options.batch_size, key=lambda each: each.inputs.shape
+        try:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                prepared = ahead(pool, self._prepare, pictures, at_once=at_once)
+                for _ in ahead(pool, self._write, self._predict(prepared), at_once=at_once):
+                    pass
+        finally:
+            report.seconds = time.monotonic() - start
+        if self._tally.hopeless:
+            raise PredictionError(
+                f"The files of {UNWRITTEN_AT_MOST} images in a row can't be written: "
+                f"{self._tally.hopeless}. Make room for them, and predict the rest."
             )
-            results = (result for batch in grouped for result in self._labels(batch))
-            for _ in ahead(pool, self._write, results, at_once=at_once):
-                self.report.predicted += 1
-                self._progress.advance()
-        self.report.seconds = time.monotonic() - start
-        return self.report
+
+    def _predict(
+        self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
+    ) -> Iterator[tuple[_Loaded, np.ndarray]]:
+        """Predict in batches, as long as the predictions can be written."""
+        for batch in batches(
+            self._load(prepared), size=self._options.batch_size, key=lambda each: each.inputs.shape
+        ):
+            if self._tally.hopeless:
+                return
+            yield from self._labels(batch)
 
     def _prepare(self, picture: Picture) -> tuple[Picture, Prepared | UnreadableImageError]:
         try:
@@ -174,34 +180,48 @@ class _Run:
         self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
     ) -> Iterator[_Loaded]:
         """Normalise and pad each image alone, so that its batch changes nothing about it."""
-        crop = self.report.crop
+        crop = self._report.crop
         for picture, each in prepared:
             if isinstance(each, UnreadableImageError):
-                self._fail(picture, str(each))
+                self._tally.failed(picture, str(each))
                 continue
             if crop and any(side > most for side, most in zip(each.inputs.shape[-2:], crop)):
-                self.report.larger.append(picture.path)
+                self._report.larger.append(picture.path)
             data = {"inputs": [each.inputs], "data_samples": [each.sample]}
-            ready = self._model.data_preprocessor(data, training=False)
+            try:
+                ready = self._model.data_preprocessor(data, training=False)
+            except _NETWORK_ERRORS as error:
+                self._tally.failed(picture, self._reason(error))
+                continue
             # Its sample, not ours: only that one knows the padding.
             yield _Loaded(picture, ready["inputs"], ready["data_samples"][0], each.rgb)
 
-    def _fail(self, picture: Picture, reason: str) -> None:
-        self.report.failures[picture.path] = reason
-        self._progress.advance()
-
     def _labels(self, batch: list[_Loaded]) -> Iterator[tuple[_Loaded, np.ndarray]]:
-        """Predict a batch; where the GPU's memory does not suffice, one image after the other."""
+        """Predict a batch; if that fails, one image after the other."""
         try:
-            yield from zip(batch, self._forward(batch))
+            labels = self._forward(batch)
+        except _NETWORK_ERRORS as error:
+            reason = self._reason(error)
+        else:
+            yield from zip(batch, labels)
             return
-        except torch.cuda.OutOfMemoryError as error:
-            reason = f"too large for the memory of {self._device}: {' '.join(str(error).split())}"
         if len(batch) == 1:
-            self._fail(batch[0].picture, f"{reason} (--mode slide or resize needs less)")
+            self._tally.failed(batch[0].picture, reason)
             return
         for one in batch:
             yield from self._labels([one])
+
+    def _reason(self, error: Exception) -> str:
+        """Why the segmentor fails on an image; raises if it can't predict any other either."""
+        if self._device.type == "cuda":
+            # Some errors break CUDA for the rest of the process; then this call fails too.
+            torch.cuda.synchronize(self._device)
+        message = " ".join(str(error).split())
+        short = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
+        if short or "DefaultCPUAllocator" in message:  # on CPUs a plain RuntimeError
+            place = f"too large for the memory of {self._device}"
+            return f"{place}: {message} (--mode slide or resize needs less)"
+        return f"the network fails on it: {message}"
 
     @torch.no_grad()
     def _forward(self, batch: list[_Loaded]) -> list[np.ndarray]:
@@ -223,5 +243,12 @@ class _Run:
 
     def _write(self, result: tuple[_Loaded, np.ndarray]) -> None:
         loaded, label = result
-        image = loaded.rgb() if self._outputs.overlay else None
-        self._outputs.write(loaded.picture, label, image, colours=self._colours)
+        try:
+            image = loaded.rgb() if self._outputs.overlay else None
+            self._outputs.write(loaded.picture, label, image, colours=self._colours)
+        except (UnwritableFileError, MemoryError) as error:
+            unwritable = isinstance(error, UnwritableFileError)
+            reason = str(error) if unwritable else "its files are too large for the memory"
+            self._tally.failed(loaded.picture, reason, writing=unwritable)
+        else:
+            self._tally.predicted()

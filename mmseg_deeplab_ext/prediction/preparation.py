@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config
@@ -14,6 +15,8 @@ from mmengine.dataset import Compose
 from mmseg_deeplab_ext.datasets.config_walk import leaf_datasets, step_name
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.prediction.errors import UnreadableImageError
+
+_UNDECODABLE = "damaged, or no format that OpenCV reads"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Preparation:
             )
         steps = [step for step in pipeline if "Annotation" not in step_name(step)]
         names = [step_name(step) for step in steps]
-        if len(names) < 2 or not names[0].startswith("Load") or names[-1] != "PackSegInputs":
+        if len(names) < 2 or "Load" not in names[0] or names[-1] != "PackSegInputs":
             raise ConfigError(
                 "The test pipeline must start with a step that loads the image and end with "
                 f"PackSegInputs; that of {cfg.filename} is {', '.join(names) or 'empty'}."
@@ -75,9 +78,18 @@ class Preparation:
         """Prepare one file.
 
         Raises:
-            UnreadableImageError: The file can't be read, or is not an image that can be decoded.
+            UnreadableImageError: The file can't be read, is not an image that can be decoded, or
+                is one that a step of the pipeline fails on.
         """
         loaded = _load(self._load, path)
+        try:
+            return self._finish(loaded)
+        # Steps may be anyone's, and raise whatever they like about one image, such as a thin one.
+        except Exception as error:
+            reason = f"the test pipeline fails on it ({_in_one_line(error, path)})"
+            raise UnreadableImageError(reason) from error
+
+    def _finish(self, loaded: dict[str, Any]) -> Prepared:
         image = loaded["img"]  # steps below put a new array in its place
         results = self._change(loaded)
         # In TensorFlow's evaluation the resized image counts as the original one.
@@ -97,17 +109,38 @@ def test_pipeline(cfg: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def _load(step: Callable[[dict], dict | None], path: Path) -> dict[str, Any]:
     try:
-        cut_off = _is_cut_off_jpeg(path.read_bytes())
-        results = None if cut_off else step({"img_path": str(path)})
+        fault = _fault(path.read_bytes())
+        results = None if fault else step({"img_path": str(path)})
     # The decoders raise whatever they like (cv2.error, OSError, SyntaxError, AssertionError).
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UnreadableImageError(f"it can't be read as an image ({reason})") from error
-    if cut_off:
-        raise UnreadableImageError("the JPEG file is cut off")
-    if results is None:  # ignore_empty
-        raise UnreadableImageError("it can't be read as an image")
+        raise UnreadableImageError(_reason(error, path)) from error
+    if results is None:  # not tried, or ignore_empty
+        raise UnreadableImageError(fault or _UNDECODABLE)
     return results
+
+
+def _fault(content: bytes) -> str:
+    """What is wrong with a file before it is decoded; empty if nothing is."""
+    if not content:
+        return "the file is empty"
+    return "the JPEG file is cut off" if _is_cut_off_jpeg(content) else ""
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why a file can't be read, in the words of whoever met the cause, without its internals."""
+    cause = error.__cause__ or error  # `CheckedLoadImageFromFile` puts a text of its own around it
+    if isinstance(cause, AssertionError):  # MMCV's, where OpenCV returns nothing
+        return _UNDECODABLE
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    if isinstance(cause, cv2.error) and cause.err:
+        return f"OpenCV refuses it ({cause.err})"
+    return f"it can't be decoded ({_in_one_line(cause, path)})"
+
+
+def _in_one_line(error: BaseException, path: Path) -> str:
+    message = str(error).replace(str(path), "the file")
+    return " ".join(f"{type(error).__name__}: {message}".split())
 
 
 def _is_cut_off_jpeg(content: bytes) -> bool:

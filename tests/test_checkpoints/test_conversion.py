@@ -1,6 +1,7 @@
 """A checkpoint becomes a .pth and a config that work at once in MMSegmentation."""
 
 import ast
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,13 @@ def test_the_config_opens_with_the_command_that_runs_it(converted):
     lines = converted.config.read_text().splitlines()
     assert lines[0].startswith('"""DeepLabv3 on MobileNetV2 with depth multiplier 0.5, 21 classes')
     assert lines[2] == f"python tools/test.py {converted.config} {converted.pth}"
+
+
+@pytest.mark.parametrize("name", ["deeplab.pth", "it's.pth"])
+def test_a_training_with_the_config_starts_from_the_weights(source, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    run(source, Outputs(Path(name), Path("deeplab.py")))
+    assert Config.fromfile("deeplab.py").load_from == name
 
 
 def test_what_variables_do_not_tell_takes_the_zoos_values():

@@ -91,6 +91,23 @@ def test_label_maps_of_other_whole_number_types_are_read(tmp_path: Path, dtype: 
     assert loaded.dtype == np.uint8
 
 
+@pytest.mark.parametrize("backend", ["pillow", "cv2"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1)])
+def test_label_maps_of_a_single_row_or_column_are_read(
+    tmp_path: Path, size: tuple[int, int], backend: str
+) -> None:
+    label = np.ones(size, np.uint8)
+    load = CheckedLoadAnnotations(num_classes=2, imdecode_backend=backend)
+    loaded = load(sample(tmp_path, label, ori_shape=size))["gt_seg_map"]
+    np.testing.assert_array_equal(loaded, label)
+
+
+def test_an_axis_of_one_channel_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmcv.imfrombytes", lambda *args, **kwargs: np.ones((1, 4, 1), np.uint8))
+    loaded = CheckedLoadAnnotations(num_classes=2)(sample(tmp_path, LABEL))["gt_seg_map"]
+    assert loaded.shape == (1, 4)
+
+
 def test_a_label_beyond_the_classes_is_named_with_the_allowed_values(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         CheckedLoadAnnotations(num_classes=4)(sample(tmp_path, LABEL))

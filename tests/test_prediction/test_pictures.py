@@ -80,6 +80,12 @@ def test_files_that_differ_in_suffix_or_case_only_keep_their_suffix(tree, other)
     assert len({name.casefold() for name in found}) == 4
 
 
+def test_files_keep_their_suffix_beside_a_folder_called_like_a_prediction(tree):
+    tree("p/x.jpg", "p/y.jpg", "p/X.png/b.jpg", "p/X.png/c.jpg", "p/z/x.jpg")
+    found = ["x.jpg.png", "y.jpg.png", "X.png/b.png", "X.png/c.png", "z/x.png"]
+    assert sorted(names("p")) == sorted(found)
+
+
 def test_globs_are_expanded_and_a_file_named_twice_is_predicted_once(tree):
     tree("p/a.jpg", "p/sub/b.jpg", "p/sub/c.txt")
     assert names("p/**/*.jpg") == ["a.png", "sub/b.png"]

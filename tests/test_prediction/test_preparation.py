@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmseg_deeplab_ext.prediction.errors import UnreadableImageError
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared, _is_cut_off_jpeg
 
 
@@ -59,6 +60,55 @@ def test_overlays_get_red_first():
     bgr = np.zeros((1, 1, 3), np.uint8)
     bgr[0, 0] = 1, 2, 3
     assert Prepared(None, None, bgr).rgb().tolist() == [[[3, 2, 1]]]
+
+
+STEPS = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
+
+
+def reason(path, *, steps=STEPS):
+    """Why a file can't be prepared."""
+    init_default_scope("mmseg")
+    with pytest.raises(UnreadableImageError) as caught:
+        Preparation(Config(dict(test_pipeline=steps)))(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "loader", ["LoadImageFromFile", "mmseg_deeplab_ext.CheckedLoadImageFromFile"]
+)
+def test_a_file_that_cannot_be_read_has_a_short_reason(tmp_path, loader):
+    contents = {
+        "empty": b"",
+        "text": b"no image",
+        "cut": jpeg(64)[:999],
+        # A header of 16 gigapixels, more than OpenCV allows.
+        "vast": b"P6 131072 131072 255\n" + bytes(9),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    steps = [dict(type=loader), *STEPS[1:]]
+    found = {name: reason(tmp_path / name, steps=steps) for name in (*contents, "absent")}
+    assert found == {
+        "empty": "the file is empty",
+        "text": "damaged, or no format that OpenCV reads",
+        "cut": "the JPEG file is cut off",
+        "vast": "OpenCV refuses it (pixels <= CV_IO_MAX_IMAGE_PIXELS)",
+        "absent": "No such file or directory",
+    }
+
+
+def test_another_decoders_reason_is_given_without_the_path(tmp_path):
+    (tmp_path / "text").write_text("no image")
+    steps = [dict(type="LoadImageFromFile", imdecode_backend="pillow"), *STEPS[1:]]
+    assert reason(tmp_path / "text", steps=steps).startswith(
+        "it can't be decoded (UnidentifiedImageError: cannot identify image file"
+    )
+
+
+def test_a_step_that_fails_on_one_image_is_told_with_its_error(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(8))
+    steps = [STEPS[0], dict(type="Resize", scale_factor=0.01), STEPS[1]]
+    assert reason(tmp_path / "a.jpg", steps=steps).startswith("the test pipeline fails on it (")
 
 
 def test_labels_return_to_the_size_of_the_file_also_where_the_evaluation_compares_resized_ones(

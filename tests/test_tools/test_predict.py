@@ -224,10 +224,11 @@ def test_files_that_cannot_be_read_are_reported_at_the_end_and_the_rest_is_predi
     assert len(list((tmp_path / "out/labels").rglob("*.png"))) == len(SIZES)
     report = process.stderr.splitlines()[-4:]
     assert report[0] == "not predicted: 3 of 9 images"
-    assert [line.split(": ")[0].strip() for line in report[1:]] == [
-        str(photos / name) for name in ("cut.jpg", "empty.jpg", "text.jpg")
+    assert report[1:] == [
+        f"  {photos / 'cut.jpg'}: the JPEG file is cut off",
+        f"  {photos / 'empty.jpg'}: the file is empty",
+        f"  {photos / 'text.jpg'}: damaged, or no format that OpenCV reads",
     ]
-    assert report[1].endswith("the JPEG file is cut off")
     assert "predicting: 100 % (9 of 9 images)" in process.stderr
     assert f"predicted: {len(SIZES)} of 9 images in" in process.stdout
     assert "images/s on cpu), written to out/labels, out/overlays" in process.stdout
@@ -238,7 +239,7 @@ def test_existing_files_are_overwritten_only_when_asked(predict, tmp_path):
     mine = tmp_path / "out/overlays/a.png"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    with pytest.raises(PredictionError, match="1 of 2 files to write exist already: .*--force"):
+    with pytest.raises(PredictionError, match="1 of 2 files .* exist already: .*--skip.*--force"):
         predict(image)
     assert mine.read_text() == "mine"
     assert not (tmp_path / "out/labels").exists()
@@ -251,17 +252,6 @@ def test_an_output_folder_that_cannot_be_written_to_is_an_error_before_the_work(
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="can't be written(.|\n)*--out .*file/labels"):
         predict(image, out=tmp_path / "file")
-
-
-def test_a_disk_that_fills_up_on_the_way_is_an_error_with_the_files_name(
-    predict, tmp_path, monkeypatch
-):
-    def full(path, content):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("mmseg_deeplab_ext.prediction.outputs.write_atomically", full)
-    with pytest.raises(PredictionError, match="labels.a.png can't be written: .*No space left"):
-        predict(save(tmp_path / "a.png", picture(9, 9)))
 
 
 def test_images_that_do_not_exist_are_an_error_before_the_work(predict, tmp_path):
@@ -329,7 +319,7 @@ def test_weights_of_several_gpus_and_of_a_training_head_fit(predict, net, peer, 
 
 def test_a_checkpoint_that_is_none_is_an_error(predict, tmp_path):
     image = save(tmp_path / "a.png", picture(9, 9))
-    with pytest.raises(CheckpointError, match="absent.pth can't be read"):
+    with pytest.raises(CheckpointError, match="absent.pth does not exist"):
         predict(image, weights=tmp_path / "absent.pth")
     (tmp_path / "text.pth").write_text("no checkpoint")
     with pytest.raises(CheckpointError, match="text.pth is no sound PyTorch file"):

@@ -1,7 +1,7 @@
 """The recipes of docs/recipes.md run, from the first line to the last, on tiny data.
 
-Every config is the shipped one on a smaller network, on images of 65 pixels, with a few forward
-passes; all else in it stays. The model zoo is a server on loopback.
+Every config is the shipped one, or the page's, on a smaller network, on images of 65 pixels, with a
+few forward passes; all else in it stays. The model zoo is a server on loopback.
 """
 
 import re
@@ -14,25 +14,41 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from mmseg.utils import register_all_modules
 from PIL import Image
 
+from mmseg_deeplab_ext.checkpoints.networks import network_of_model
 from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
 from mmseg_deeplab_ext.engine.arguments import common_parser, parse
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.engine.launch import load_config
+from mmseg_deeplab_ext.engine.notes import config_notes
 from tests.support.file_server import serve
-from tests.support.tf_files import R18_BETA_IMAGENET, cached_value, packed, write_network
+from tests.support.tf_files import (
+    MNV2_VOC,
+    R18_BETA_IMAGENET,
+    cached_value,
+    packed,
+    write_network,
+)
 from tests.support.tool_modules import load_tool
 from tests.support.voc_layout import write_voc_folder
 from tests.test_tools.conftest import REPO
 
+register_all_modules()
 TEXT = (REPO / "docs" / "recipes.md").read_text()
 IMAGENET = "tf-zoo://resnet_v1_101_beta_imagenet"
+SEGMENTATION = "tf-zoo://mobilenetv2_coco_voc_trainaug"
 CROP = (65, 65)
 STAGE1 = "configs/deeplabv3plus_r101beta_voc_stage1.py"
 STAGE2 = "configs/deeplabv3plus_r101beta_voc_stage2.py"
 WORK_DIR_OF_STAGE1 = Path("work_dirs/deeplabv3plus_r101beta_voc_stage1")
 SMALL_GPU = "configs/deeplabv3plus_r101beta_voc_12gb.py"
+MY_DATA = "pipeline=_base_.train_pipeline"  # only that piece of Python has it, as the next ones
+SMALL_DATA = 'train_dataloader["batch_size"]'
+FINE_TUNING = "FreezeBatchNormHook"
+OPTIONS = "top_k_percent_pixels"
+FINE_TUNED = "configs/my_finetuning.py"
 
 
 def commands():
@@ -44,6 +60,22 @@ def snippet(word):
     """The one piece of Python that contains a word."""
     (text,) = (t for t in re.findall(r"```python\n(.*?)```", TEXT, re.S) if word in t)
     return text
+
+
+def starts():
+    """``_base_`` and ``load_from`` of every row in the table of checkpoints to fine-tune."""
+    rows = re.findall(r'^\| .* \| `("\./deeplab\.py")`.* \| `(".*")` \|$', TEXT, re.M)
+    assert len(rows) == 2
+    return rows
+
+
+def based_on(text, folder, **lines):
+    """A piece of Python as a config that stands elsewhere than its base, with lines replaced."""
+    for name, value in lines.items():
+        text, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", text, flags=re.M)
+        assert count == 1, name
+    assert text.count('_base_ = "./') == 1
+    return text.replace('_base_ = "./', f'_base_ = "{folder}/')
 
 
 def shrink(value):
@@ -61,12 +93,16 @@ def shrink(value):
             shrink(part)
 
 
-def shrunk(name):
-    """A shipped config, with what makes it slow replaced."""
-    cfg = Config.fromfile(REPO / name)
+def shrunk(path):
+    """A config, with what makes it slow replaced."""
+    cfg = Config.fromfile(path)
     shrink(cfg._cfg_dict)
-    cfg.model.backbone.update(depth=18, multi_grid=(1, 2))
-    cfg.model.decode_head.update(in_channels=512, c1_in_channels=64, channels=16)
+    if "MobileNetV2" in cfg.model.backbone.type:
+        cfg.model.backbone.update(widen_factor=0.5)
+        cfg.model.decode_head.update(in_channels=160)
+    else:
+        cfg.model.backbone.update(depth=18, multi_grid=(1, 2))
+        cfg.model.decode_head.update(in_channels=512, c1_in_channels=64, channels=16)
     cfg.global_batch_size //= 4
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].update(num_workers=0, persistent_workers=False)
@@ -119,20 +155,24 @@ def folder(tmp_path_factory):
     for name in {word for line in commands() for word in line.split() if "configs/" in word}:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (REPO / name).exists():
-            shrunk(name).dump(folder / name)
-    (folder / "configs/my_data.py").write_text(snippet("my_data"))
-    (folder / "configs/options.py").write_text(snippet("top_k_percent_pixels"))
+            shrunk(REPO / name).dump(folder / name)
+    (folder / "configs/my_data.py").write_text(snippet(MY_DATA))
+    (folder / "configs/options.py").write_text(snippet(OPTIONS))
+    (folder / FINE_TUNED).write_text(based_on(snippet(FINE_TUNING), REPO / "configs"))
+    shrunk(folder / FINE_TUNED).dump(folder / FINE_TUNED)
+    write_network(folder / "data" / "model.ckpt-30000", MNV2_VOC)
+    (folder / "photos").symlink_to(folder / "data" / "my_data" / "images")
     return folder
 
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
-    """The address of a model zoo whose ResNet-101-beta is a ResNet-18-beta."""
-    folder = tmp_path_factory.mktemp("zoo") / "resnet_v1_101"
-    folder.mkdir()
-    write_network(folder / "model.ckpt", R18_BETA_IMAGENET)
+    """The address of a model zoo with networks smaller than those of its names."""
     with serve() as server:
-        server.files[find_entry(IMAGENET).archive] = packed(folder)
+        for name, network in ((IMAGENET, R18_BETA_IMAGENET), (SEGMENTATION, MNV2_VOC)):
+            folder = tmp_path_factory.mktemp("zoo")
+            write_network(folder / "model.ckpt", network)
+            server.files[find_entry(name).archive] = packed(folder)
         yield server.url("")
 
 
@@ -153,7 +193,7 @@ def run(folder, zoo, finished, monkeypatch):
         python, tool, *arguments = shlex.split(command)
         assert python == "python"
         for position, word in enumerate(arguments):
-            if word.endswith(".pth"):
+            if re.match(r"work_dirs/.*\.pth$", word):
                 arguments[position] = newest(Path(word).parent)
         if STAGE2 in command:  # the first stage ended at iteration 1 instead of 30,000
             shutil.copy(newest(WORK_DIR_OF_STAGE1), WORK_DIR_OF_STAGE1 / "iter_30000.pth")
@@ -179,6 +219,20 @@ def weights_after(run, config):
     run(f"python tools/train.py {config}")
     checkpoint = newest(Path("work_dirs") / Path(config).stem)
     return torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+
+
+def demand_start(after, network):
+    """Demand that a training of few steps with frozen statistics began at a network's weights."""
+    for rule in network.rules():
+        start = rule.to_torch(cached_value(rule.tf_name, rule.shape))
+        moved = after[rule.torch_name].numpy()
+        if "conv_seg" in rule.torch_name:
+            assert moved.shape == (3, *start.shape[1:]), "the last layer is that of the data set"
+        elif is_statistic(rule.torch_name):
+            assert np.array_equal(moved, start), rule.torch_name
+        elif rule.layout == "conv":  # random weights would be further away than their own size
+            distance = np.linalg.norm(moved - start)
+            assert 0 < distance < 0.5 * np.linalg.norm(start), rule.torch_name
 
 
 def is_statistic(name):
@@ -235,6 +289,22 @@ def test_the_small_gpu_recipe_makes_one_step_of_four_passes_with_all_statistics_
 
 
 @pytest.mark.slow
+def test_fine_tuning_starts_from_the_zoos_weights_and_keeps_their_statistics(run):
+    demand_start(weights_after(run, FINE_TUNED), MNV2_VOC)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("base", "start"), starts(), ids=lambda cell: cell.strip('"'))
+def test_fine_tuning_starts_from_a_checkpoint_of_ones_own(run, folder, base, start):
+    run(next(line for line in commands() if "tf2mmseg" in line))
+    name = f"configs/from_{re.sub('[^a-z]', '', start)}.py"
+    text = based_on(snippet(FINE_TUNING), folder / "configs", _base_=base, load_from=start)
+    (folder / name).write_text(text)
+    shrunk(folder / name).dump(folder / name)
+    demand_start(weights_after(run, name), MNV2_VOC)
+
+
+@pytest.mark.slow
 def test_the_options_of_tensorflow_train_as_a_config(run):
     run("python tools/train.py configs/options.py")
     cfg = Config.fromfile("work_dirs/options/options.py")
@@ -273,6 +343,51 @@ def test_the_options_in_the_text_fit_their_configs(config, options):
     MODELS.build(cfg.model)
 
 
+@pytest.fixture
+def load(tmp_path):
+    """Read a piece of Python of the page as a config beside the shipped ones."""
+
+    def load(text, **lines):
+        (tmp_path / "mine.py").write_text(based_on(text, REPO / "configs", **lines))
+        return load_config(str(tmp_path / "mine.py"))
+
+    return load
+
+
+@pytest.mark.parametrize("text", [snippet(MY_DATA) + snippet(SMALL_DATA), snippet(FINE_TUNING)])
+def test_the_pages_configs_set_crop_batch_and_length_wherever_they_are(load, text):
+    cfg = load(text)
+    crops = {
+        tuple(step["crop_size"])
+        for step in cfg.train_dataloader.dataset.pipeline
+        if "crop_size" in step
+    }
+    assert crops == {cfg.model.data_preprocessor.size} == {(321, 321)}
+    assert cfg.model.data_preprocessor.test_cfg["size"] == (513, 513)
+    assert cfg.train_dataloader.batch_size == cfg.global_batch_size == 8
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end - 1 == 5000
+    assert cfg.model.decode_head.num_classes == len(cfg.train_dataloader.dataset.metainfo.classes)
+    assert config_notes(cfg, training=True) == []
+    assert share_global_batch(cfg, 1, options={}) == []
+
+
+def test_the_base_to_try_data_out_with_takes_the_same_lines(load):
+    (base,) = re.findall(r'try your data out.*?`_base_ =\s("\./[^"]*")`', TEXT, re.S)
+    cfg = load(snippet(MY_DATA) + snippet(SMALL_DATA), _base_=base)
+    assert cfg.load_from is None
+    assert "init_cfg" not in cfg.model.backbone
+    assert MODELS.build(cfg.model).decode_head.num_classes == 3
+
+
+def test_the_fine_tuned_network_is_that_of_the_zoos_checkpoint(load):
+    cfg = load(snippet(FINE_TUNING))
+    address, _, option = cfg.load_from.partition("?")
+    assert (address, option) == (SEGMENTATION, "drop_logits=true")
+    assert find_entry(address).unsupported is None
+    backbone = network_of_model(MODELS.build(cfg.model)).backbone
+    assert (backbone.family, backbone.size) == ("MobileNetV2", 1.0)
+
+
 def test_the_second_stage_and_the_small_gpu_keep_the_batch_and_the_crop_of_the_first():
     first, second, small = (Config.fromfile(REPO / name) for name in (STAGE1, STAGE2, SMALL_GPU))
     assert second.load_from.startswith(f"{WORK_DIR_OF_STAGE1}/iter_{first.train_cfg.max_iters}.")
@@ -285,4 +400,8 @@ def test_the_second_stage_and_the_small_gpu_keep_the_batch_and_the_crop_of_the_f
 
 def test_every_file_that_the_page_names_exists():
     named = set(re.findall(r"(?:configs|tests|tools)/[\w./-]+\.\w+", TEXT))
-    assert {name for name in named if not (REPO / name).exists()} == {"configs/my_data.py"}
+    assert {name for name in named if not (REPO / name).exists()} == {
+        "configs/deeplab.py",  # tf2mmseg.py writes it
+        "configs/my_data.py",
+        FINE_TUNED,
+    }

@@ -1,0 +1,85 @@
+"""What a run has come to, counted while it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from mmseg_deeplab_ext.prediction.pictures import Picture
+from mmseg_deeplab_ext.progress import ProgressLine
+
+UNWRITTEN_AT_MOST = 3
+"""Images in a row whose files can't be written; then the disk is full or gone, and a run ends."""
+
+
+@dataclass
+class Report:
+    """What came of a run; while it goes on, or where it ended early, of it so far.
+
+    Attributes:
+        total: Number of images found.
+        predicted: Number of images predicted, with all their files written.
+        passed_over: Number of images whose files were there already.
+        seconds: Time from the first image read to the last file written.
+        device: Where the segmentor ran.
+        failures: Image files that could not be predicted or written, and why.
+        larger: Images predicted whole that are larger than the config's crop.
+        crop: That crop, (height, width).
+    """
+
+    total: int = 0
+    predicted: int = 0
+    passed_over: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    failures: dict[Path, str] = field(default_factory=dict)
+    larger: list[Path] = field(default_factory=list)
+    crop: tuple[int, int] | None = None
+
+    @property
+    def not_reached(self) -> int:
+        """Number of images that the run ended before."""
+        return self.total - self.predicted - self.passed_over - len(self.failures)
+
+
+class Tally:
+    """Counts images into a report as they are done, from any thread, and shows the progress.
+
+    Args:
+        report: To be filled in.
+        total: How many images are to be done.
+    """
+
+    def __init__(self, report: Report, *, total: int) -> None:
+        self._report = report
+        self._line = ProgressLine("predicting", total=total, unit="images")
+        self._lock = Lock()
+        self._unwritten: list[str] = []
+
+    @property
+    def hopeless(self) -> str:
+        """Why nothing can be written any more; empty while it can. Once so, it stays so."""
+        return self._unwritten[-1] if len(self._unwritten) >= UNWRITTEN_AT_MOST else ""
+
+    def predicted(self) -> None:
+        """Count an image as predicted and written."""
+        with self._lock:
+            self._report.predicted += 1
+            if not self.hopeless:
+                self._unwritten.clear()
+            self._line.advance()
+
+    def failed(self, picture: Picture, reason: str, *, writing: bool = False) -> None:
+        """Count an image as failed.
+
+        Args:
+            picture: Which one.
+            reason: To be told to the user.
+            writing: Whether its files could not be written.
+        """
+        with self._lock:
+            self._report.failures[picture.path] = reason
+            if writing:
+                self._unwritten.append(reason)
+            self._line.advance()

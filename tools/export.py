@@ -16,6 +16,9 @@ from mmseg_deeplab_ext.plugins import load_plugins
 if TYPE_CHECKING:
     from mmseg_deeplab_ext.export import Exported
 
+_SELDOM_CLEAR = 0.5
+"""Below this share of pixels with a clear class, the equal labels of the rest prove little."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and export."""
@@ -47,19 +50,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _lines(exported: Exported) -> list[str]:
     """What to tell of an export."""
-    crop = exported.crop_size
-    lines = [
-        "images run at their own size"
-        if crop is None
-        else f"images are padded to {crop[0]} x {crop[1]}; larger ones fail"
-    ]
-    if exported.resize is not None:
-        lines.insert(0, f"every image is resized first, {exported.resize}")
+    crop, resize = exported.crop_size, exported.resize
+    lines = [] if resize is None else [f"every image is resized first, {resize}"]
+    images = "images" if resize is None else "the resized images"
+    if crop is None:
+        lines.append(f"{images} run at their own size")
+    elif resize and resize.max_size and resize.max_size <= min(crop):
+        lines.append(f"{images} are padded to {crop[0]} x {crop[1]}")
+    else:
+        lines.append(f"{images} are padded to {crop[0]} x {crop[1]}; larger ones fail")
     lines += [f"note: {note}" for note in exported.notes]
     for image in exported.verified:
         line = f"verified on {image.size[0]} x {image.size[1]}: {image.differing} labels differ"
         if image.probability_error is not None:
             line += f", probabilities by at most {image.probability_error:.1e}"
+        if image.clear < _SELDOM_CLEAR:
+            line += f"; only {image.clear:.0%} of the pixels have a clear class"
         lines.append(line)
     return lines
 
@@ -77,10 +83,14 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="pad every image to this size; by default the crop of the config",
+        help="pad every image to this size; by default as the evaluation of the config does, by "
+        "model.data_preprocessor.test_cfg.size",
     )
     size.add_argument(
-        "--dynamic", action="store_true", help="no padding: run at each image's own size"
+        "--dynamic",
+        action="store_true",
+        help="no padding: run at each image's own size; the default where the config's "
+        "evaluation does not pad",
     )
     resizing = parser.add_mutually_exclusive_group()
     resizing.add_argument(

@@ -50,8 +50,8 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
             demand_pth(path)
         except CheckpointNotFoundError as error:
             raise CheckpointNotFoundError(
-                f"load_from, which the training starts from: {error} A second stage needs the first "
-                "to have run; another file is named with `--cfg-options load_from=PATH`."
+                f"load_from, which the training starts from: {error} A second stage needs the "
+                "first to have run; another file is named with `--cfg-options load_from=PATH`."
             ) from error
     return notes
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
-from typing import Iterator
+from typing import Any, Iterator, Mapping
 
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.datasets.config_walk import pipeline_steps, step_name
 from mmseg_deeplab_ext.engine.notes import config_notes
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
+from mmseg_deeplab_ext.prediction.modes import padded_size
 from mmseg_deeplab_ext.prediction.preparation import test_pipeline
 
 _RESIZE = "ResizeToRange"
 _SILENT = {"PackSegInputs", _RESIZE}
 """Steps that change no pixel, and the one that the file may do."""
+
+_SIZE_KEY = "model.data_preprocessor.test_cfg.size"
 
 
 def configured_resize(cfg: Config) -> ResizeRange | None:
@@ -40,11 +43,21 @@ def export_notes(
         (:func:`mmseg_deeplab_ext.engine.notes.config_notes`) of the crop in use.
     """
     used = copy.deepcopy(cfg)
-    used.merge_from_dict({"model.data_preprocessor.test_cfg": {"size": crop_size}})
-    return [*_differences(cfg, resize), *config_notes(used, training=False)]
+    used.model.data_preprocessor.test_cfg = dict(size=crop_size)
+    used.model.test_cfg = dict(mode="whole")
+    notes = config_notes(used, training=False)
+    if crop_size != padded_size(cfg):  # not the config's: it came as an argument
+        notes = [note.replace(_SIZE_KEY, "crop_size") for note in notes]
+    return [*_differences(cfg, crop_size=crop_size, resize=resize), *notes]
 
 
-def _differences(cfg: Config, resize: ResizeRange | None) -> Iterator[str]:
+def _differences(
+    cfg: Config, *, crop_size: tuple[int, int] | None, resize: ResizeRange | None
+) -> Iterator[str]:
+    evaluated = _padding(cfg.model.data_preprocessor.get("test_cfg") or {})
+    written = _padding({"size": crop_size})
+    if evaluated != written:
+        yield f"the config's evaluation {evaluated}, the file {written}: some labels differ"
     if (cfg.model.get("test_cfg") or {}).get("mode") == "slide":
         yield "the config predicts from sliding windows, the file from whole images"
     configured = configured_resize(cfg)
@@ -59,3 +72,10 @@ def _differences(cfg: Config, resize: ResizeRange | None) -> Iterator[str]:
             "the file does not do what the config's test pipeline does besides: "
             f"{', '.join(left_out)}"
         )
+
+
+def _padding(test_cfg: Mapping[str, Any]) -> str:
+    size, divisor = test_cfg.get("size"), test_cfg.get("size_divisor")
+    if size is not None:
+        return f"pads images to {size[0]} x {size[1]}"
+    return "does not pad images" if divisor is None else f"pads images to multiples of {divisor}"

@@ -64,19 +64,16 @@ class InferenceGraph(nn.Module):
 
         Returns:
             Labels, int64 [1, H, W]; with ``probabilities`` those of all classes, too, float32
-            [1, H, W, C].
+            [1, H, W, C]; at last the :meth:`logits` that they are made of.
         """
-        return self.outputs(self.logits(image), image)
-
-    def outputs(self, logits: Tensor, image: Tensor) -> tuple[Tensor, ...]:
-        """What :meth:`forward` makes of the logits of an image."""
+        logits = self.logits(image)
         outputs = [self.to_original(logits.argmax(dim=1), image)]
         if self.probabilities:
             probabilities = logits.softmax(dim=1)
             if self.resize is not None:
                 probabilities = resize_bilinear(probabilities, image.shape[1:3])
             outputs.append(probabilities.permute(0, 2, 3, 1))
-        return tuple(outputs)
+        return (*outputs, logits)
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits of the resized image, without its padding: [1, C, h, w]."""

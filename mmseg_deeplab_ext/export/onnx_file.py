@@ -24,13 +24,14 @@ from mmseg_deeplab_ext.export.graph import InferenceGraph
 from mmseg_deeplab_ext.export.packages import import_packages
 from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
-from mmseg_deeplab_ext.prediction.modes import crop_of
+from mmseg_deeplab_ext.prediction.modes import network_size, padded_size
 from mmseg_deeplab_ext.prediction.network import load_network
 
 # deeplab/export_model.py.
 INPUT = "ImageTensor"
 PREDICTIONS = "SemanticPredictions"
 PROBABILITIES = "SemanticProbabilities"
+_LOGITS = "logits"  # an output for the verification only
 # The newest operators used: Resize with aligned corners and Pad with computed sizes (11), ArgMax
 # with a rule for ties (12), Slice and Clip of int64. 13 is read by everything that reads these.
 OPSET = 13
@@ -71,10 +72,11 @@ def export_onnx(
         cfg: config of the segmentor.
         checkpoint: its weights: a file, or an address such as ``tf://`` and ``tf-zoo://``.
         path: the file to write.
-        crop_size: height and width that the graph pads every image to; by default the
-            crop of the config (:func:`mmseg_deeplab_ext.prediction.modes.crop_of`). The graph
-            fails on a larger image.
-        dynamic: let the graph run the network at each image's own size instead.
+        crop_size: height and width that the graph pads every image to; by default what the
+            config's evaluation pads to (:func:`mmseg_deeplab_ext.prediction.modes.padded_size`).
+            The graph fails on a larger image.
+        dynamic: let the graph run the network at each image's own size instead, as it does by
+            default where the evaluation does not pad.
         resize: how the graph resizes images first; by default as the ``ResizeToRange`` of the
             config's test pipeline, if it has one.
         keep_size: let the graph not resize, whatever the test pipeline does.
@@ -97,23 +99,20 @@ def export_onnx(
     if not keep_size:
         resize = resize or configured_resize(cfg)
     segmentor, _ = load_network(copy.deepcopy(cfg), checkpoint, device="cpu")
-    configured = crop_of(cfg)
-    crop = None if dynamic else _chosen_crop(crop_size, configured, name=str(cfg.filename))
+    crop = None if dynamic else _checked(crop_size or padded_size(cfg))
     graph = InferenceGraph(segmentor, crop_size=crop, resize=resize, probabilities=probabilities)
-    sizes = _image_sizes(crop, configured=configured, resize=resize)
+    sizes = _image_sizes(crop, configured=network_size(cfg), resize=resize)
+    notes = export_notes(cfg, crop_size=crop, resize=resize)
     try:
         with file_made_whole(path) as temporary:
             _write(graph, temporary, size=sizes[0])
-            _declare_shapes(temporary, num_classes=segmentor.decode_head.out_channels, onnx=onnx)
+            model = _declared(temporary, num_classes=segmentor.decode_head.out_channels, onnx=onnx)
             verified = verify(temporary, graph, sizes, onnxruntime=onnxruntime)
+            del model.graph.output[-1]  # the logits; no node goes, since the labels need them
+            onnx.save(model, str(temporary))
     except OSError as error:
         raise ExportError(f"{path} can't be written: {error}") from error
-    return Exported(
-        crop_size=crop,
-        verified=verified,
-        resize=resize,
-        notes=export_notes(cfg, crop_size=crop, resize=resize),
-    )
+    return Exported(crop_size=crop, verified=verified, resize=resize, notes=notes)
 
 
 def _check_writable(path: Path, *, overwrite: bool) -> None:
@@ -128,15 +127,8 @@ def _check_writable(path: Path, *, overwrite: bool) -> None:
         raise ExportError(f"{path}: the folder {folder} is not writable")
 
 
-def _chosen_crop(
-    given: tuple[int, int] | None, configured: tuple[int, int] | None, *, name: str
-) -> tuple[int, int]:
-    if given is None and configured is None:
-        raise ConfigError(
-            f"{name} names no crop (model.data_preprocessor.test_cfg.size, or size): "
-            "give --crop-size HEIGHT WIDTH, or --dynamic to run at each image's own size"
-        )
-    return whole_numbers("crop_size", given or configured, minimum=1, count=2)
+def _checked(crop_size: tuple[int, int] | None) -> tuple[int, int] | None:
+    return crop_size and whole_numbers("crop_size", crop_size, minimum=1, count=2)
 
 
 def _image_sizes(
@@ -176,11 +168,14 @@ def _fits(size: tuple[int, int], *, crop: tuple[int, int], resize: ResizeRange) 
 
 def _write(graph: InferenceGraph, path: Path, *, size: tuple[int, int]) -> None:
     """Trace the graph with its batch norms folded."""
-    outputs = [PREDICTIONS, PROBABILITIES][: 1 + graph.probabilities]
+    images = [INPUT, PREDICTIONS, PROBABILITIES][: 2 + graph.probabilities]
     options: dict[str, Any] = {
         "input_names": [INPUT],
-        "output_names": outputs,
-        "dynamic_axes": {name: {1: "height", 2: "width"} for name in (INPUT, *outputs)},
+        "output_names": [*images[1:], _LOGITS],
+        "dynamic_axes": {
+            **{name: {1: "height", 2: "width"} for name in images},
+            _LOGITS: {2: "rows", 3: "columns"},  # of the resized image
+        },
         "opset_version": OPSET,
     }
     # The exporter that traces. PyTorch's other one, the default since 2.9, needs a third package
@@ -199,8 +194,11 @@ def _write(graph: InferenceGraph, path: Path, *, size: tuple[int, int]) -> None:
             raise ExportError(f"PyTorch can't write this network as ONNX: {reason}") from error
 
 
-def _declare_shapes(path: Path, *, num_classes: int, onnx: Any) -> None:
+def _declared(path: Path, *, num_classes: int, onnx: Any) -> Any:
     """Write down the sizes of the outputs that don't depend on the image: batch and classes.
+
+    Returns:
+        The file's model.
 
     Raises:
         ExportError: the file is no valid ONNX.
@@ -216,3 +214,4 @@ def _declare_shapes(path: Path, *, num_classes: int, onnx: Any) -> None:
     except onnx.checker.ValidationError as error:
         raise ExportError(f"what was written is no valid ONNX: {error}") from error
     onnx.save(model, str(path))
+    return model

@@ -13,9 +13,11 @@ from mmseg_deeplab_ext.export.errors import ExportError
 from mmseg_deeplab_ext.export.graph import InferenceGraph
 
 TOLERANCE = 1e-4
-"""Largest difference, as a share of the largest logit. Two correct float32 programs differ by some
-1e-6; the mistakes that a graph can have (a size that stayed fixed, another padding or resizing)
-change the logits by 1e-2 and more."""
+"""Largest difference of logits, as a share of the largest one.
+
+Two correct float32 programs differ by some 1e-6; the mistakes that a graph can have (a size that
+stayed fixed, another padding or resizing) change the logits by 1e-2 and more.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Verified:
     Attributes:
         size: height and width of the image.
         clear: share of the pixels whose two largest logits differ by more than the tolerance.
-            At each of these the labels agree.
+            At each of these the labels agree. The logits themselves do so everywhere.
         differing: number of the other pixels whose labels differ.
         probability_error: largest difference of a probability; None where the file has none.
     """
@@ -42,7 +44,8 @@ def verify(
     """Run the file and PyTorch on random images and compare.
 
     Args:
-        path: the ONNX file.
+        path: the ONNX file, with the graph's logits as its last output: images show few of the
+            classes, and a mistake in the others changes no label.
         graph: what it should compute, with its batch norms not folded.
         sizes: height and width of each image.
         onnxruntime: the package.
@@ -78,7 +81,7 @@ def random_image(height: int, width: int) -> np.ndarray:
 
 def _verify_image(session: Any, graph: InferenceGraph, image: np.ndarray) -> Verified:
     size = tuple(image.shape[1:3])
-    expected, clear, largest = _expected(graph, torch.from_numpy(image))
+    expected, clear = _expected(graph, torch.from_numpy(image))
     found = session.run(None, {session.get_inputs()[0].name: image})
     for ours, theirs in zip(expected, found):
         if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
@@ -92,22 +95,36 @@ def _verify_image(session: Any, graph: InferenceGraph, image: np.ndarray) -> Ver
             f"for an image of {size} the file labels {(differing & clear).mean():.2%} of the "
             "pixels differently from PyTorch, although their class is clear"
         )
-    error = float(np.abs(expected[1] - found[1]).max()) if graph.probabilities else None
-    # A NaN fails as well.
-    if error is not None and not error <= TOLERANCE * max(1.0, largest):
-        raise ExportError(
-            f"for an image of {size} the file's probabilities differ from PyTorch's by up to "
-            f"{error:.1e}"
-        )
+    largest = float(np.abs(expected[-1]).max())
+    _compare("logits", expected[-1], found[-1], tolerance=TOLERANCE * largest, size=size)
+    error = None
+    if graph.probabilities:
+        tolerance = TOLERANCE * max(1.0, largest)
+        error = _compare("probabilities", expected[1], found[1], tolerance=tolerance, size=size)
     return Verified(size, float(clear.mean()), int(differing.sum()), error)
 
 
-def _expected(
-    graph: InferenceGraph, image: torch.Tensor
-) -> tuple[list[np.ndarray], np.ndarray, float]:
-    """The outputs of PyTorch, where the class is clear, and the largest logit's magnitude."""
+def _compare(
+    name: str,
+    expected: np.ndarray,
+    found: np.ndarray,
+    *,
+    tolerance: float,
+    size: tuple[int, ...],
+) -> float:
+    """The largest difference, which is within the tolerance."""
+    error = float(np.abs(expected - found).max())
+    if not error <= tolerance:  # a NaN fails as well
+        raise ExportError(
+            f"for an image of {size} the file's {name} differ from PyTorch's by up to {error:.1e}"
+        )
+    return error
+
+
+def _expected(graph: InferenceGraph, image: torch.Tensor) -> tuple[list[np.ndarray], np.ndarray]:
+    """The outputs of PyTorch, and where the class is clear."""
     with torch.no_grad():
-        logits = graph.logits(image)
+        *outputs, logits = graph(image)
         largest = float(logits.abs().max())
         if not np.isfinite(largest):
             raise ExportError(
@@ -115,4 +132,4 @@ def _expected(
             )
         top = logits.topk(2, dim=1).values
         clear = graph.to_original(top[:, 0] - top[:, 1] > TOLERANCE * largest, image)
-        return [each.numpy() for each in graph.outputs(logits, image)], clear.numpy(), largest
+        return [each.numpy() for each in (*outputs, logits)], clear.numpy()

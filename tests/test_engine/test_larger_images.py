@@ -20,7 +20,8 @@ class Model(nn.Module):
             self.module = module
             return
         self.decode_head = nn.Module()
-        self.data_preprocessor = SimpleNamespace(test_cfg=size and {"size": size})
+        # `size` is that of the training: an evaluation without a `test_cfg` has no crop.
+        self.data_preprocessor = SimpleNamespace(size=(65, 97), test_cfg=size and {"size": size})
         self.test_cfg = mode and {"mode": mode}
 
 

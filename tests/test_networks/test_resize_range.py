@@ -20,6 +20,13 @@ def test_the_72_official_sizes_are_tensorflows():
         assert size(height, width, *limits) == [out_height, out_width], (height, width, limits)
 
 
+def test_the_longer_side_is_limited_to_the_largest_multiple_of_the_factor_plus_one():
+    # 31 * 16 + 1 = 497 is the largest such length within 512.
+    assert size(512, 1024, 513, 512, 16) == [257, 497]  # 512 * 497 / 1024 = 248.5, up to 257
+    assert size(500, 500, 500, 512, 16) == [497, 497]  # 500 is within 512, but not within 497
+    assert size(490, 490, 490, 512, 16) == [497, 497]  # within both, up to 497
+
+
 def test_a_side_that_would_vanish_keeps_one_pixel():
     assert size(1, 1000, 513, 500) == [1, 500]
     assert size(1, 1000, 513, 513, 16) == [1, 513]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError, CheckpointNotFoundError
 from mmseg_deeplab_ext.checkpoints.export import export_checkpoint
 from mmseg_deeplab_ext.errors import ConfigError
 from tests.support.tool_modules import load_tool
@@ -82,7 +82,7 @@ def test_a_training_that_starts_from_them_can_be_resumed(weights, write_config, 
 def test_the_address_is_named_for_a_path_without_the_scheme(evaluate, weights, tmp_path):
     path = weights.tf[len("tf://") :]
     for name in (path, f"{path}.index"):
-        with pytest.raises(ConfigError, match=f"write tf://{re.escape(name)}$"):
+        with pytest.raises(CheckpointNotFoundError, match=f"write tf://{re.escape(name)}$"):
             evaluate(weights.config, name, "--work-dir", tmp_path)
 
 

@@ -42,7 +42,7 @@ def demand_pth(checkpoint: str) -> None:
         reason = f"is a folder; name one of its files{example}"
     else:
         reason = "does not exist"
-    raise CheckpointNotFoundError(f"The checkpoint {checkpoint} {reason}.")
+    raise CheckpointNotFoundError(f"The checkpoint {checkpoint} {reason}")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
             demand_pth(path)
         except CheckpointNotFoundError as error:
             raise CheckpointNotFoundError(
-                f"load_from, which the training starts from: {error} A second stage needs the "
+                f"load_from, which the training starts from: {error}. A second stage needs the "
                 "first to have run; another file is named with `--cfg-options load_from=PATH`."
             ) from error
     return notes
@@ -84,7 +84,7 @@ def take_over(cfg: Config) -> list[str]:
         demand_pth(path)
     except CheckpointNotFoundError as error:
         raise CheckpointNotFoundError(
-            f"resume: {error} Name another one with `--cfg-options load_from=PATH`, or delete "
+            f"resume: {error}. Name another one with `--cfg-options load_from=PATH`, or delete "
             f"{cfg.work_dir}/last_checkpoint to start anew."
         ) from error
     meta = load_pth(path).get("meta") or {}

@@ -141,9 +141,10 @@ def evaluation_runner(
         every_label: Read every label map first, not only a few.
 
     Raises:
-        ConfigError: The checkpoint does not exist, the config lacks what an argument needs, or a
-            folder can't be written into. Running it raises one too, or a CheckpointError, before
-            the first image, if the checkpoint has other classes, or does not fit.
+        ConfigError: The config lacks what an argument needs, or a folder can't be written into.
+            Running it raises one too, or a CheckpointError, before the first image, if the
+            checkpoint has other classes, or does not fit.
+        CheckpointError: The checkpoint does not exist.
         DatasetError: A file of the test split is missing, or a label map that was read is bad.
     """
     check_evaluable(checkpoint)

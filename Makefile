@@ -69,7 +69,7 @@ test-tensorflow: env $(TENSORFLOW)/.ready
 check: env
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy mmseg_deeplab_ext/checkpoints
+	$(VENV)/bin/mypy mmseg_deeplab_ext/checkpoints mmseg_deeplab_ext/conversion mmseg_deeplab_ext/specs
 
 env:
 	@PYTHON=$(PYTHON) tools/make_env.sh $(STACK) $(VENV)

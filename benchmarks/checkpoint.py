@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from mmseg_deeplab_ext.checkpoints import CheckpointError, open_checkpoint
-from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert
-from mmseg_deeplab_ext.checkpoints.convert import plan_conversion, read_state_dict
-from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.conversion.from_tensorflow import plan_conversion, read_state_dict
+from mmseg_deeplab_ext.conversion.to_mmseg import Outputs, convert
 from mmseg_deeplab_ext.plugins import load_plugins
+from mmseg_deeplab_ext.specs.networks import Backbone, Head, Network
 
 MEGA = 1e6
 SLOT = "/Momentum"

@@ -29,7 +29,7 @@ from mmseg.structures import SegDataSample
 from mmseg_deeplab_ext.engine.amp import use_cpu_amp
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.engine.freeze_batch_norm import FreezeBatchNormHook
-from mmseg_deeplab_ext.engine.launch import load_config
+from mmseg_deeplab_ext.launch.runs import load_config
 from mmseg_deeplab_ext.plugins import load_plugins
 
 _COUNTED = (2, 3)

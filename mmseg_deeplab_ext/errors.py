@@ -21,6 +21,50 @@ class DatasetError(DeepLabExtError, ValueError):
     """A data set file is missing, unreadable, or contradicts the config."""
 
 
+class CheckpointError(DeepLabExtError, ValueError):
+    """Base class: something is wrong with a checkpoint, or with what was asked of it."""
+
+
+class CheckpointNotFoundError(CheckpointError):
+    """A path leads to no checkpoint, or one of the checkpoint's files is missing."""
+
+
+class CheckpointFormatError(CheckpointError):
+    """A file is no TensorFlow checkpoint, is cut off, or contradicts itself."""
+
+
+class CheckpointChecksumError(CheckpointError):
+    """Bytes differ from what was written: their checksum is another one."""
+
+
+class CheckpointUnsupportedError(CheckpointError):
+    """A sound checkpoint holds something that is not supported here."""
+
+
+class CheckpointMismatchError(CheckpointError):
+    """A sound checkpoint does not fit the network it is wanted for."""
+
+
+class CheckpointWriteError(CheckpointError):
+    """A checkpoint can't be written as asked."""
+
+
+class PredictionError(DeepLabExtError, ValueError):
+    """There is nothing to predict, or no place for the predictions."""
+
+
+class UnreadableImageError(PredictionError):
+    """One image can't be read or prepared; the others can still be predicted."""
+
+
+class UnwritableFileError(PredictionError):
+    """A file of one prediction can't be written; those of others perhaps can."""
+
+
+class ExportError(DeepLabExtError, RuntimeError):
+    """The file can't be written as asked, or what was written does not compute the same."""
+
+
 def message_of(error: DeepLabExtError) -> str:
     """The message an error was raised with.
 

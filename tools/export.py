@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and export."""
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
-    from mmseg_deeplab_ext.engine.launch import load_config
     from mmseg_deeplab_ext.export import ResizeRange, export_onnx
+    from mmseg_deeplab_ext.launch.runs import load_config
 
     parser = _parser()
     args = parser.parse_args(argv)
@@ -71,7 +71,7 @@ def _lines(exported: Exported) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mmseg_deeplab_ext.engine.arguments import CfgOptions
+    from mmseg_deeplab_ext.launch.arguments import CfgOptions
 
     parser = argparse.ArgumentParser(description="Write a segmentor as an ONNX file")
     parser.add_argument("config", help="config file of the segmentor")

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments and predict; returns the exit status."""
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
-    from mmseg_deeplab_ext.engine.launch import load_config
+    from mmseg_deeplab_ext.launch.runs import load_config
     from mmseg_deeplab_ext.prediction import PredictOptions, Report, predict_files
     from mmseg_deeplab_ext.prediction.outputs import Outputs
 
@@ -66,7 +66,7 @@ def _print(report: Report, outputs: Outputs) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mmseg_deeplab_ext.engine.arguments import CfgOptions
+    from mmseg_deeplab_ext.launch.arguments import CfgOptions
     from mmseg_deeplab_ext.prediction.modes import MODES
 
     parser = argparse.ArgumentParser(

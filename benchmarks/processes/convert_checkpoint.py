@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert
-from mmseg_deeplab_ext.checkpoints.convert import plan_conversion
+from mmseg_deeplab_ext.conversion.from_tensorflow import plan_conversion
+from mmseg_deeplab_ext.conversion.to_mmseg import Outputs, convert
 from mmseg_deeplab_ext.plugins import load_plugins
 
 

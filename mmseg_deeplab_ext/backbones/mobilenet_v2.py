@@ -14,13 +14,13 @@ from mmseg_deeplab_ext.arch import (
     mobilenet_v2_width,
 )
 from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone
-from mmseg_deeplab_ext.checkpoints.fit import take_tensorflow_weights
-from mmseg_deeplab_ext.checkpoints.networks import Backbone
 from mmseg_deeplab_ext.config_values import check_choice
+from mmseg_deeplab_ext.conversion.origins import take_tensorflow_weights
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import UnitGeometry, tf_norm_cfg, walk_output_stride
 from mmseg_deeplab_ext.layers.inverted_residual import InvertedResidual, conv3x3_same_module
 from mmseg_deeplab_ext.registry import MODELS
+from mmseg_deeplab_ext.specs.networks import Backbone
 
 _OUTPUT_STRIDES = (8, 16, 32)
 _STEM_STRIDE = 2

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from mmseg_deeplab_ext.arch import PLAIN_STEM_WIDTH, RESNET_V1
 from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone
-from mmseg_deeplab_ext.checkpoints.fit import take_tensorflow_weights
-from mmseg_deeplab_ext.checkpoints.networks import Backbone
 from mmseg_deeplab_ext.config_values import check_choice
+from mmseg_deeplab_ext.conversion.origins import take_tensorflow_weights
 from mmseg_deeplab_ext.layers import (
     FUSED_BATCH_NORM_EPS,
     max_pool_3x3_stride_2_same,
@@ -20,6 +19,7 @@ from mmseg_deeplab_ext.layers import (
 )
 from mmseg_deeplab_ext.layers.residual_unit import ResidualUnit
 from mmseg_deeplab_ext.registry import MODELS
+from mmseg_deeplab_ext.specs.networks import Backbone
 
 OUTPUT_STRIDES = (4, 8, 16, 32)
 _STEM_STRIDE = 4

@@ -1,6 +1,6 @@
 """TensorFlow checkpoints in PyTorch's terms; reading them needs NumPy and crc32c alone."""
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointError
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint, open_checkpoint
+from mmseg_deeplab_ext.errors import CheckpointError
 
 __all__ = ["Checkpoint", "CheckpointError", "open_checkpoint"]

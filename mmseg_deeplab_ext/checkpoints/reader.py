@@ -9,10 +9,10 @@ from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointError
 from mmseg_deeplab_ext.checkpoints.storage.bundle import Bundle
 from mmseg_deeplab_ext.checkpoints.storage.locate import locate
 from mmseg_deeplab_ext.checkpoints.storage.v1 import SliceFiles
+from mmseg_deeplab_ext.errors import CheckpointError
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

@@ -16,7 +16,6 @@ import numpy as np
 from crc32c import crc32c
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointWriteError
 from mmseg_deeplab_ext.checkpoints.storage.format import (
     BUNDLE_VERSION,
     DT_STRING,
@@ -28,7 +27,8 @@ from mmseg_deeplab_ext.checkpoints.storage.format import (
 )
 from mmseg_deeplab_ext.checkpoints.storage.table_writer import build_table, varint
 from mmseg_deeplab_ext.checkpoints.storage.wire import FIXED32, LENGTH, VARINT
-from mmseg_deeplab_ext.checkpoints.wording import listed
+from mmseg_deeplab_ext.errors import CheckpointWriteError
+from mmseg_deeplab_ext.wording import listed
 
 _DTYPE_NUMBERS = {dtype: number for number, dtype in NUMPY_DTYPES.items()}
 _NEW_LINE = "\n  "

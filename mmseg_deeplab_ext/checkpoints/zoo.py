@@ -6,16 +6,16 @@ import os
 from pathlib import Path
 
 from mmseg_deeplab_ext import download
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.checkpoints.reader import Checkpoint, open_checkpoint
+from mmseg_deeplab_ext.checkpoints.zoo_table import LIST_COMMAND, ZooEntry, find_entry
+from mmseg_deeplab_ext.errors import (
     CheckpointChecksumError,
     CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
     CheckpointUnsupportedError,
+    EnvironmentNotReadyError,
 )
-from mmseg_deeplab_ext.checkpoints.reader import Checkpoint, open_checkpoint
-from mmseg_deeplab_ext.checkpoints.zoo_table import LIST_COMMAND, ZooEntry, find_entry
-from mmseg_deeplab_ext.errors import EnvironmentNotReadyError
 
 URL_PREFIX = "http://download.tensorflow.org/models/"
 """Where the archives are (``model_zoo.md``)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointNotFoundError
+from mmseg_deeplab_ext.errors import CheckpointNotFoundError
 
 SCHEME = "tf-zoo://"
 LIST_COMMAND = "python -m mmseg_deeplab_ext zoo"

@@ -10,14 +10,14 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_deeplab_ext.checkpoints.fit import take_tensorflow_weights
-from mmseg_deeplab_ext.checkpoints.networks import Head
+from mmseg_deeplab_ext.conversion.origins import take_tensorflow_weights
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, image_pooling_args
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import FUSED_BATCH_NORM_EPS, tf_norm_cfg
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from mmseg_deeplab_ext.registry import MODELS
+from mmseg_deeplab_ext.specs.networks import Head
 
 
 @MODELS.register_module()

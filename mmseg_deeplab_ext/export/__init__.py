@@ -1,6 +1,6 @@
 """A trained segmentor as an ONNX file with the interface of TensorFlow DeepLab's export."""
 
-from mmseg_deeplab_ext.export.errors import ExportError
+from mmseg_deeplab_ext.errors import ExportError
 from mmseg_deeplab_ext.export.onnx_file import Exported, export_onnx
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 

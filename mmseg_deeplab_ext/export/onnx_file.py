@@ -16,16 +16,15 @@ from mmengine.config import Config
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole
 from mmseg_deeplab_ext.config_values import whole_numbers
-from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.export.errors import ExportError
+from mmseg_deeplab_ext.errors import ConfigError, ExportError
 from mmseg_deeplab_ext.export.evaluation import configured_resize, export_notes
-from mmseg_deeplab_ext.export.folding import folded
 from mmseg_deeplab_ext.export.graph import InferenceGraph
 from mmseg_deeplab_ext.export.packages import import_packages
 from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
+from mmseg_deeplab_ext.inference.folding import folded
+from mmseg_deeplab_ext.inference.load import load_network
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 from mmseg_deeplab_ext.prediction.modes import network_size, padded_size
-from mmseg_deeplab_ext.prediction.network import load_network
 
 # deeplab/export_model.py.
 INPUT = "ImageTensor"

@@ -9,7 +9,7 @@ from typing import Any, Sequence
 import numpy as np
 import torch
 
-from mmseg_deeplab_ext.export.errors import ExportError
+from mmseg_deeplab_ext.errors import ExportError
 from mmseg_deeplab_ext.export.graph import InferenceGraph
 
 TOLERANCE = 1e-4

@@ -13,8 +13,8 @@ from PIL import Image
 
 from mmseg_deeplab_ext.atomic_files import write_atomically
 from mmseg_deeplab_ext.datasets.label_png import encode_label_png
-from mmseg_deeplab_ext.engine.output_folders import check_output_folders
-from mmseg_deeplab_ext.prediction.errors import PredictionError, UnwritableFileError
+from mmseg_deeplab_ext.errors import PredictionError, UnwritableFileError
+from mmseg_deeplab_ext.output_folders import check_output_folders
 from mmseg_deeplab_ext.prediction.pictures import LABELS, OVERLAYS, Picture
 
 EXISTING = ("refuse", "replace", "skip")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Sequence
 
-from mmseg_deeplab_ext.prediction.errors import PredictionError
+from mmseg_deeplab_ext.errors import PredictionError
 
 SUFFIXES = (
     *(".avif", ".bmp", ".dib", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),

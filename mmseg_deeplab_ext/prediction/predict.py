@@ -17,16 +17,16 @@ from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from mmseg_deeplab_ext.engine.notes import config_notes
-from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.prediction.batches import ahead, batches
-from mmseg_deeplab_ext.prediction.errors import (
+from mmseg_deeplab_ext.errors import (
+    ConfigError,
     PredictionError,
     UnreadableImageError,
     UnwritableFileError,
 )
+from mmseg_deeplab_ext.inference.load import load_network
+from mmseg_deeplab_ext.launch.checks.doubts import config_notes
+from mmseg_deeplab_ext.prediction.batches import ahead, batches
 from mmseg_deeplab_ext.prediction.modes import crop_of, use_mode
-from mmseg_deeplab_ext.prediction.network import load_network
 from mmseg_deeplab_ext.prediction.outputs import Outputs
 from mmseg_deeplab_ext.prediction.pictures import Picture, find_pictures
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared

@@ -12,9 +12,8 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
-from mmseg_deeplab_ext.datasets.config_walk import leaf_datasets, step_name
-from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.prediction.errors import UnreadableImageError
+from mmseg_deeplab_ext.config_view import leaf_datasets, step_name
+from mmseg_deeplab_ext.errors import ConfigError, UnreadableImageError
 
 _UNDECODABLE = "damaged, or no format that OpenCV reads"
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmseg_deeplab_ext.checkpoints.name_map import Rule
-from mmseg_deeplab_ext.checkpoints.networks import rules_of_model
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
+from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.rule import Rule
 from tests.support.deterministic import value
 from tests.support.golden_families import family
 

@@ -4,8 +4,8 @@ import functools
 import io
 import tarfile
 
-from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.specs.networks import Backbone, Head, Network
 from tests.support.deterministic import value
 
 cached_value = functools.lru_cache(maxsize=None)(value)

@@ -10,12 +10,12 @@ import tempfile
 import pytest
 
 from mmseg_deeplab_ext.checkpoints import CheckpointError, open_checkpoint
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.checkpoints.storage import archive
+from mmseg_deeplab_ext.errors import (
     CheckpointChecksumError,
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
-from mmseg_deeplab_ext.checkpoints.storage import archive
 from tests.support.checkpoint_files import assert_same, expected, files_of
 
 

@@ -8,14 +8,14 @@ import pytest
 from crc32c import crc32c
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.checkpoints.storage.slices import Extent, slice_key
+from mmseg_deeplab_ext.errors import (
     CheckpointChecksumError,
     CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
     CheckpointUnsupportedError,
 )
-from mmseg_deeplab_ext.checkpoints.storage.slices import Extent, slice_key
 from tests.support.checkpoint_files import copy_fixture, expected, files_of
 from tests.support.table_files import (
     all_entries,

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.checkpoints.storage import snappy
 from mmseg_deeplab_ext.checkpoints.storage.slices import (
     WHOLE,
@@ -16,6 +15,7 @@ from mmseg_deeplab_ext.checkpoints.storage.slices import (
     place,
     slice_key,
 )
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointUnsupportedError
 from tests.support import table_files
 
 few = settings(max_examples=100, deadline=None, derandomize=True, database=None)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointNotFoundError
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointNotFoundError
 from tests.support.checkpoint_files import FIXTURES, assert_same, copy_fixture, expected, files_of
 
 STEP = "global_step"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmseg_deeplab_ext.checkpoints.networks import Backbone, Head, Network
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.specs.networks import Backbone, Head, Network
 from tests.data.make_goldens import variables_digest
 from tests.support import tensors
 from tests.support.deterministic import value

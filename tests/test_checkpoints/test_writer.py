@@ -12,15 +12,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointError,
-    CheckpointNotFoundError,
-    CheckpointWriteError,
-)
 from mmseg_deeplab_ext.checkpoints.storage import table_writer
 from mmseg_deeplab_ext.checkpoints.storage.files import CheckpointFile
 from mmseg_deeplab_ext.checkpoints.storage.table import Table
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    CheckpointWriteError,
+)
 from tests.support.processes import run_python
 from tests.support.tensors import every_kind, many_names
 

@@ -17,15 +17,15 @@ import pytest
 from mmseg_deeplab_ext import download
 from mmseg_deeplab_ext.__main__ import main
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.checkpoints.zoo import URL_PREFIX, URL_VARIABLE, fetch, open_entry
+from mmseg_deeplab_ext.checkpoints.zoo_table import ZOO, find_entry, loadable
+from mmseg_deeplab_ext.errors import (
     CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
     CheckpointUnsupportedError,
 )
-from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
-from mmseg_deeplab_ext.checkpoints.zoo import URL_PREFIX, URL_VARIABLE, fetch, open_entry
-from mmseg_deeplab_ext.checkpoints.zoo_table import ZOO, find_entry, loadable
 from tests.support.file_server import FileServer, serve
 from tests.support.processes import run_command, run_python
 

@@ -9,7 +9,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
 
-from mmseg_deeplab_ext.checkpoints.dataset_meta import class_names_and_colours
+from mmseg_deeplab_ext.conversion.dataset_meta import class_names_and_colours
 from mmseg_deeplab_ext.datasets.loading import CheckedLoadAnnotations
 from tests.test_datasets.test_loading import sample
 

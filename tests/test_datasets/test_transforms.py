@@ -16,9 +16,9 @@ from mmseg_deeplab_ext.datasets.aligned_resize import (
     resize_bilinear,
     resize_nearest,
 )
-from mmseg_deeplab_ext.datasets.checked_loading import use_checked_loading
 from mmseg_deeplab_ext.datasets.transforms import RandomScaleCrop, ResizeToRange
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
+from mmseg_deeplab_ext.launch.checked_loading import use_checked_loading
 from tests.support.preprocess_goldens import golden, largest_difference, shape
 
 BASES = Path(__file__).parents[2] / "configs" / "_base_" / "datasets"

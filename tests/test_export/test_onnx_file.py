@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_deeplab_ext.checkpoints.export import export_checkpoint
+from mmseg_deeplab_ext.conversion.to_tensorflow import export_checkpoint
 from mmseg_deeplab_ext.export import Exported, ResizeRange
 from tests.support.deterministic import make_image
 from tests.support.golden_files import MANIFEST

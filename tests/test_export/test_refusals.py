@@ -7,8 +7,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.errors import ConfigError, EnvironmentNotReadyError
+from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError, EnvironmentNotReadyError
 from mmseg_deeplab_ext.export import ExportError, ResizeRange, export_onnx
 from mmseg_deeplab_ext.export.graph import InferenceGraph
 from tests.test_export.conftest import files_beside

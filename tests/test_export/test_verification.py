@@ -4,8 +4,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.export import ExportError, export_onnx, folding, onnx_file
+from mmseg_deeplab_ext.export import ExportError, export_onnx, onnx_file
 from mmseg_deeplab_ext.export.verification import random_image
+from mmseg_deeplab_ext.inference import folding
 from tests.test_export.conftest import files_beside
 
 

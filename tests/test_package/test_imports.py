@@ -19,53 +19,61 @@ MAY_IMPORT = {
     "errors": set(),
     "hosts": set(),
     "arch": set(),
-    "config_values": set(),
-    "layers": {"arch", "config_values"},
-    "registry": set(),
-    "segmentors": {"decode_heads", "layers", "registry"},
-    "backbones": {"arch", "checkpoints", "config_values", "layers", "registry"},
-    "decode_heads": {"arch", "checkpoints", "config_values", "layers", "registry"},
     "atomic_files": set(),
+    "config_values": set(),
     "progress": set(),
-    "download": {"progress"},
-    "checkpoints": {
-        *("arch", "atomic_files", "config_values", "datasets", "download", "registry"),
-        "tool_paths",
-    },
-    "datasets": {
-        *("atomic_files", "config_values", "download", "layers", "progress", "registry"),
-        "tool_paths",
-    },
-    "engine": {"arch", "checkpoints", "config_values", "datasets", "registry"},
-    "losses": {"config_values", "registry"},
-    "export": {"atomic_files", "config_values", "datasets", "engine", "layers", "prediction"},
-    "prediction": {"atomic_files", "checkpoints", "datasets", "engine", "progress"},
-    "compat": {"hosts"},
     "safe_globals": set(),
     "tool_paths": set(),
-    "utils": {"registry"},
     "visualization": set(),
-    "plugins": {"compat", "registry", "safe_globals"},
-    "__main__": {"checkpoints", "compat", "hosts"},
+    "wording": set(),
     "__init__": set(),
+    "registry": set(),
+    "compat": {"hosts"},
+    "download": {"progress"},
+    "output_folders": set(),
+    "plugins": {"compat", "registry", "safe_globals"},
+    "utils": {"registry"},
+    "config_view": {"registry"},
+    "specs": {"arch", "config_values", "wording"},
+    "layers": {"config_values", "specs"},
+    "backbones": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
+    "decode_heads": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
+    "losses": {"config_values", "registry"},
+    "segmentors": {"decode_heads", "layers", "registry"},
+    "checkpoints": {"atomic_files", "download", "wording"},
+    "conversion": {
+        *("arch", "atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
+        *("registry", "specs", "tool_paths", "wording"),
+    },
+    "datasets": {
+        *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
+        *("registry", "tool_paths"),
+    },
+    "engine": {"config_values", "registry"},
+    "inference": {"config_view", "conversion", "datasets", "layers", "specs"},
+    "launch": {
+        *("arch", "config_values", "config_view", "conversion", "datasets", "engine", "inference"),
+        *("output_folders", "registry", "specs", "tool_paths", "wording"),
+    },
+    "export": {
+        *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),
+        "prediction",
+    },
+    "prediction": {
+        *("atomic_files", "config_view", "datasets", "inference", "launch", "output_folders"),
+        "progress",
+    },
+    "__main__": {"checkpoints", "compat", "hosts"},
 }
 
-# Modules that work where PyTorch and MMSegmentation are absent.
-HOST_FREE = [
-    *("__init__.py", "__main__.py", "arch.py", "compat.py", "download.py", "errors.py"),
-    *("hosts.py", "progress.py", "tool_paths.py"),
-]
-# The checkpoints' modules that may know PyTorch and MMSegmentation (zoo.py: where PyTorch's cache
-# is); the others read files into NumPy arrays.
-WITH_TORCH = {
-    f"checkpoints/{name}.py"
-    for name in (
-        *("ade20k", "config_file", "conversion", "convert", "dataset_meta", "export", "fit"),
-        "loader",
-        "pth",
-        "zoo",
-    )
+# What works where PyTorch and MMSegmentation are absent: these modules and rooms.
+HOST_FREE = {
+    *("__init__.py", "__main__.py", "arch.py", "atomic_files.py", "compat.py", "config_values.py"),
+    *("download.py", "errors.py", "hosts.py", "output_folders.py", "progress.py", "tool_paths.py"),
+    *("wording.py", "checkpoints", "specs"),
 }
+# zoo.py asks PyTorch, if it is there, where its cache is.
+WITH_TORCH = {"checkpoints/zoo.py"}
 
 
 def python_files():
@@ -101,10 +109,10 @@ def test_imports_go_one_way(path):
             assert rest.split(".")[0] in allowed, f"{path} imports {name}"
 
 
-def test_reading_checkpoints_and_checking_the_environment_need_no_host_package():
-    readers = [path for path in python_files() if path.parts[0] == "checkpoints"]
-    assert readers
-    for path in [Path(name) for name in HOST_FREE] + readers:
+def test_specs_checkpoints_and_checking_the_environment_need_no_host_package():
+    files = [path for path in python_files() if path.parts[0] in HOST_FREE]
+    assert {path.parts[0] for path in files} == HOST_FREE
+    for path in files:
         if str(path) not in WITH_TORCH:
             hosts = {name.split(".")[0] for name in imported_modules(path)} & HOSTS
             assert not hosts, f"{path} imports {hosts}"

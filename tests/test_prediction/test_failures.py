@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmseg_deeplab_ext.errors import PredictionError
 from mmseg_deeplab_ext.prediction import predict as predict_module
-from mmseg_deeplab_ext.prediction.errors import PredictionError
 from mmseg_deeplab_ext.prediction.outputs import Outputs
 
 NAMES = [f"{number:02}" for number in range(12)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_deeplab_ext.prediction.errors import PredictionError
+from mmseg_deeplab_ext.errors import PredictionError
 from mmseg_deeplab_ext.prediction.pictures import find_pictures
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from mmseg_deeplab_ext.prediction.errors import UnreadableImageError
+from mmseg_deeplab_ext.errors import UnreadableImageError
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared, _is_cut_off_jpeg
 
 

@@ -8,10 +8,10 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
-from mmseg_deeplab_ext.datasets.config_walk import datasets_of
-from mmseg_deeplab_ext.engine.launch import load_config
-from mmseg_deeplab_ext.engine.notes import config_notes
-from mmseg_deeplab_ext.engine.tta import use_tta
+from mmseg_deeplab_ext.config_view import datasets_of
+from mmseg_deeplab_ext.launch.checks.doubts import config_notes
+from mmseg_deeplab_ext.launch.runs import load_config
+from mmseg_deeplab_ext.launch.tta import use_tta
 from tests.support.segmentors import CONFIGS
 
 register_all_modules()

@@ -7,15 +7,15 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.errors import (
     CheckpointFormatError,
     CheckpointMismatchError,
     CheckpointNotFoundError,
     CheckpointWriteError,
+    ConfigError,
 )
-from mmseg_deeplab_ext.checkpoints.name_map import Rule
-from mmseg_deeplab_ext.checkpoints.networks import rules_of_model
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.rule import Rule
 from tests.data.make_goldens import variables_digest
 from tests.support.golden_files import MANIFEST
 from tests.support.processes import run_command

@@ -13,12 +13,15 @@ from mmseg.models.utils import resize
 from mmseg.utils import get_palette
 from PIL import Image
 
-from mmseg_deeplab_ext.checkpoints import loader
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointError, CheckpointMismatchError
 from mmseg_deeplab_ext.checkpoints.reader import open_checkpoint
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.conversion import addresses as loader
+from mmseg_deeplab_ext.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    ConfigError,
+    PredictionError,
+)
 from mmseg_deeplab_ext.prediction import predict as predict_module
-from mmseg_deeplab_ext.prediction.errors import PredictionError
 from tests.support.processes import run_command
 from tests.support.tf_files import MNV2_VOC, write_network
 from tests.support.tool_modules import TOOLS, load_tool

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointMismatchError, CheckpointNotFoundError
-from mmseg_deeplab_ext.checkpoints.export import export_checkpoint
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.conversion.to_tensorflow import export_checkpoint
+from mmseg_deeplab_ext.errors import CheckpointMismatchError, CheckpointNotFoundError, ConfigError
 from tests.support.tool_modules import load_tool
 from tests.test_tools.conftest import TOOLS, free_port, recorded, scalars
 

@@ -9,12 +9,12 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.errors import (
     CheckpointFormatError,
     CheckpointMismatchError,
     CheckpointNotFoundError,
+    ConfigError,
 )
-from mmseg_deeplab_ext.errors import ConfigError
 from tests.test_tools.conftest import TOOLS, free_port, scalars
 
 OTHER_NETWORK = (

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.errors import (
     CheckpointError,
     CheckpointMismatchError,
     CheckpointWriteError,
 )
-from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from tests.support.processes import run_command
 from tests.support.tf_files import MNV2_ADE, MNV2_VOC, variables, write_network
 from tests.support.tool_modules import TOOLS, load_tool

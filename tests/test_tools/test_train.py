@@ -11,8 +11,12 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from PIL import Image
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointMismatchError
-from mmseg_deeplab_ext.errors import ConfigError, DatasetError
+from mmseg_deeplab_ext.errors import (
+    CheckpointFormatError,
+    CheckpointMismatchError,
+    ConfigError,
+    DatasetError,
+)
 from tests.test_tools.conftest import REPO, TOOLS, recorded, scalars
 
 

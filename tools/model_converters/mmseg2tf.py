@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
-    from mmseg_deeplab_ext.checkpoints.export import export_checkpoint
-    from mmseg_deeplab_ext.engine.launch import load_config
+    from mmseg_deeplab_ext.conversion.to_tensorflow import export_checkpoint
+    from mmseg_deeplab_ext.launch.runs import load_config
 
     export = export_checkpoint(
         load_config(args.config),

@@ -39,10 +39,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("name the .pth to write; only --list and --dry-run do without it")
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
-    from mmseg_deeplab_ext.checkpoints.conversion import Outputs, convert, name_table
-    from mmseg_deeplab_ext.checkpoints.convert import plan_conversion
-    from mmseg_deeplab_ext.checkpoints.errors import CheckpointError
-    from mmseg_deeplab_ext.checkpoints.loader import is_address, open_address
+    from mmseg_deeplab_ext.conversion.addresses import is_address, open_address
+    from mmseg_deeplab_ext.conversion.from_tensorflow import plan_conversion
+    from mmseg_deeplab_ext.conversion.to_mmseg import Outputs, convert, name_table
+    from mmseg_deeplab_ext.errors import CheckpointError
 
     address, _, options = args.source.partition("?")
     if options and is_address(args.source):

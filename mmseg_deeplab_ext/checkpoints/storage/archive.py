@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zlib
 
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.errors import (
     CheckpointChecksumError,
     CheckpointError,
     CheckpointFormatError,

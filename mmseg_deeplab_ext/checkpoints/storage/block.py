@@ -12,8 +12,8 @@ from typing import Iterator
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
 from mmseg_deeplab_ext.checkpoints.storage.wire import Buffer, read_varint
+from mmseg_deeplab_ext.errors import CheckpointFormatError
 
 # How many keys in a row share a start: 16 in all files of TensorFlow. Without a limit, keys that
 # share more and more would take memory in proportion to the square of the block's size.

@@ -10,10 +10,6 @@ import threading
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointFormatError,
-    CheckpointNotFoundError,
-)
 from mmseg_deeplab_ext.checkpoints.storage.checksum import check_bytes
 from mmseg_deeplab_ext.checkpoints.storage.context import located
 from mmseg_deeplab_ext.checkpoints.storage.dtypes import (
@@ -40,6 +36,10 @@ from mmseg_deeplab_ext.checkpoints.storage.slices import (
 from mmseg_deeplab_ext.checkpoints.storage.strings import decode_strings
 from mmseg_deeplab_ext.checkpoints.storage.table import Table
 from mmseg_deeplab_ext.checkpoints.storage.wire import text
+from mmseg_deeplab_ext.errors import (
+    CheckpointFormatError,
+    CheckpointNotFoundError,
+)
 
 # Keys of parts of partitioned variables start with this, names of variables never do.
 _PART_PREFIX = b"\x00"

@@ -6,8 +6,8 @@ from typing import Any
 
 from crc32c import crc32c
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointChecksumError
 from mmseg_deeplab_ext.checkpoints.storage.format import masked
+from mmseg_deeplab_ext.errors import CheckpointChecksumError
 
 
 def check_crc(crc: int, stored: int, what: str) -> None:

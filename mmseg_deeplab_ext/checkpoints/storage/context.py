@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointError
+from mmseg_deeplab_ext.errors import CheckpointError
 
 
 class located:

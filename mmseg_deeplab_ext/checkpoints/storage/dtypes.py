@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.checkpoints.storage.format import (
     DT_BFLOAT16,
     DT_STRING,
     NUMPY_DTYPES,
     QUANTISED_DTYPES,
 )
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointUnsupportedError
 
 # NumPy 1 has arrays of at most 32 dimensions.
 MAX_RANK = 32

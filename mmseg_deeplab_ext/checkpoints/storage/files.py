@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.errors import (
+from mmseg_deeplab_ext.errors import (
     CheckpointFormatError,
     CheckpointNotFoundError,
 )

@@ -8,15 +8,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import Callable
 
-from mmseg_deeplab_ext.checkpoints.errors import (
-    CheckpointError,
-    CheckpointFormatError,
-    CheckpointNotFoundError,
-)
 from mmseg_deeplab_ext.checkpoints.storage.archive import unpack
 from mmseg_deeplab_ext.checkpoints.storage.format import index_path
 from mmseg_deeplab_ext.checkpoints.storage.lookalikes import describe, is_gzip, is_table
 from mmseg_deeplab_ext.checkpoints.storage.state_file import STATE_FILE, newest_checkpoint
+from mmseg_deeplab_ext.errors import (
+    CheckpointError,
+    CheckpointFormatError,
+    CheckpointNotFoundError,
+)
 
 _INDEX = index_path("")
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.checkpoints.storage.dtypes import count_elements
 from mmseg_deeplab_ext.checkpoints.storage.format import BIG_ENDIAN, BUNDLE_VERSION, LITTLE_ENDIAN
 from mmseg_deeplab_ext.checkpoints.storage.slices import Extent, parse_slice
@@ -21,6 +20,7 @@ from mmseg_deeplab_ext.checkpoints.storage.wire import (
     read_fields,
     text,
 )
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointUnsupportedError
 
 
 class BundleHeader(NamedTuple):

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.checkpoints.storage.dtypes import ElementType
 from mmseg_deeplab_ext.checkpoints.storage.wire import LENGTH, Buffer, read_fields
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointUnsupportedError
 
 _RAW, _VARINT, _BYTES = "raw", "varint", "bytes"
 _VARINT_BYTES = 10

@@ -12,8 +12,8 @@ import math
 from collections import Counter
 from typing import Iterable, NamedTuple, Sequence
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.checkpoints.storage.wire import LENGTH, VARINT, Buffer, read_fields
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointUnsupportedError
 
 WHOLE = -1  # TensorFlow's kFullExtent, in place of a length
 # Partitioners of TensorFlow cut one axis. The check below takes 2 to this power steps per part.

@@ -6,8 +6,8 @@ has not compressed since 2017, and an index is tens of kilobytes, so plain Pytho
 
 from __future__ import annotations
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
 from mmseg_deeplab_ext.checkpoints.storage.wire import Buffer, read_varint
+from mmseg_deeplab_ext.errors import CheckpointFormatError
 
 # The densest element is a copy with a 2-byte offset: 64 bytes from 3.
 _LARGEST_COPY, _ITS_SIZE = 64, 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointNotFoundError
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointNotFoundError
 
 STATE_FILE = "checkpoint"
 # Each checkpoint that was kept takes a line or two.

@@ -13,9 +13,9 @@ import struct
 import numpy as np
 from crc32c import crc32c
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
 from mmseg_deeplab_ext.checkpoints.storage.checksum import check_crc
 from mmseg_deeplab_ext.checkpoints.storage.wire import read_varint
+from mmseg_deeplab_ext.errors import CheckpointFormatError
 
 _UINT32_MAX = 0xFFFFFFFF
 _CHECKSUM_SIZE = 4

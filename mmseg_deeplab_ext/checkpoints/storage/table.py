@@ -10,7 +10,6 @@ from __future__ import annotations
 import bisect
 from typing import Iterator, NamedTuple
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.checkpoints.storage import snappy
 from mmseg_deeplab_ext.checkpoints.storage.block import Block, parse_block
 from mmseg_deeplab_ext.checkpoints.storage.checksum import check_bytes
@@ -24,6 +23,7 @@ from mmseg_deeplab_ext.checkpoints.storage.format import (
     TABLE_MAGIC,
 )
 from mmseg_deeplab_ext.checkpoints.storage.wire import Buffer, read_varint
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointUnsupportedError
 
 # A larger block holds one large tensor (blocks are closed at 256 KiB): not kept for the next one.
 _LARGEST_KEPT = 1 << 20

@@ -11,7 +11,6 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
 from mmseg_deeplab_ext.checkpoints.storage.context import located
 from mmseg_deeplab_ext.checkpoints.storage.dtypes import (
     ElementType,
@@ -34,6 +33,7 @@ from mmseg_deeplab_ext.checkpoints.storage.slices import (
 )
 from mmseg_deeplab_ext.checkpoints.storage.table import Table
 from mmseg_deeplab_ext.checkpoints.storage.wire import LENGTH, Buffer, read_fields, text
+from mmseg_deeplab_ext.errors import CheckpointFormatError
 
 _SAVED_SLICE = {1: LENGTH, 2: LENGTH, 3: LENGTH}  # name, slice, values
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping, Union
 
-from mmseg_deeplab_ext.checkpoints.errors import CheckpointFormatError
+from mmseg_deeplab_ext.errors import CheckpointFormatError
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {FIXED64: 8, FIXED32: 4}

@@ -1,0 +1,180 @@
+"""The MMSegmentation config that builds the network of a TensorFlow checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+from mmengine.config import Config
+
+from mmseg_deeplab_ext.arch import INPUTS
+from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
+from mmseg_deeplab_ext.config_view import pipeline_steps, step_name
+from mmseg_deeplab_ext.conversion.dataset_meta import (
+    DATA_SETS,
+    TrainedOn,
+    class_names_and_colours,
+)
+from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
+from mmseg_deeplab_ext.specs.networks import Backbone, Network
+
+_BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
+_DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+_OUTPUT_STRIDES = (4, 8, 16, 32)  # of all backbones; MobileNetV2 itself refuses 4
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a family of backbones is trained with (feature_extractor.py, train.py, common.py)."""
+
+    multi_grid: tuple[int, ...] | None = None
+    takes_multi_grid: bool = True
+    weight_decay: float = 1e-4
+
+
+_RECIPES = {
+    "ResNetV1Beta": _Recipe(multi_grid=(1, 2, 4)),
+    "ResNetV1": _Recipe(),
+    "MobileNetV2": _Recipe(takes_multi_grid=False, weight_decay=4e-5),
+}
+
+
+def network_config(
+    network: Network,
+    *,
+    output_stride: int = 16,
+    dilations: Sequence[int] | None = None,
+    multi_grid: Sequence[int] | None = None,
+    crop_size: tuple[int, int] | None = None,
+) -> Config:
+    """Build a whole config: model, data, schedule and runtime, with the official preprocessing.
+
+    Variables tell neither output stride nor rates nor multi-grid nor crop: where they are not
+    given, the model zoo's values are taken. Training crops are the data set's.
+
+    Args:
+        network: a network with a head and logits.
+        output_stride: of the backbone.
+        dilations: of the ASPP branches, 1 first; by default 1 and multiples of 96 / output_stride.
+        multi_grid: of a ResNet's last block; by default 1, 2, 4 for the ``_beta`` ones (1, 2 for
+            depth 18), else none.
+        crop_size: height and width that whole images are padded to in the evaluation
+            (TensorFlow's ``eval_crop_size``); by default the data set's.
+
+    Raises:
+        CheckpointMismatchError: the network is no complete segmentor.
+        ConfigError: an argument is impossible for this network.
+    """
+    parts = network.configs()
+    if network.head is None or network.head.num_classes is None:
+        raise CheckpointMismatchError(
+            f"no config can be written for {network}: it is no complete segmentation network. In "
+            f"a config of your own, its backbone is {parts['backbone']}"
+        )
+    recipe = _RECIPES[network.backbone.family]
+    mean, std = INPUTS[network.backbone.family]
+    check_choice("output_stride", output_stride, _OUTPUT_STRIDES)
+    parts["backbone"]["output_stride"] = output_stride
+    if multi_grid is not None and not recipe.takes_multi_grid:
+        raise ConfigError(
+            f"multi_grid={multi_grid!r} was given, but {network.backbone} has none: leave it out"
+        )
+    if multi_grid is None and recipe.multi_grid is not None:
+        multi_grid = recipe.multi_grid[: 2 if network.backbone.size == 18 else 3]
+    if multi_grid is not None:
+        parts["backbone"]["multi_grid"] = tuple(multi_grid)
+    parts["decode_head"]["dilations"] = tuple(
+        network.head.dilations(output_stride) if dilations is None else dilations
+    )
+    data_set = DATA_SETS.get(network.head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
+    eval_size = data_set.eval_crop_size if crop_size is None else crop_size
+    cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
+    preprocessor = {
+        "type": "SegDataPreProcessor",
+        "mean": list(mean),
+        "std": list(std),
+        "bgr_to_rgb": True,
+        "pad_val": 0,
+        "seg_pad_val": 255,
+        "size": tuple(cfg["crop_size"]),
+        "test_cfg": {"size": whole_numbers("crop_size", eval_size, minimum=1, count=2)},
+    }
+    cfg["model"] = {
+        "type": "EncoderDecoder",
+        "data_preprocessor": preprocessor,
+        **parts,
+        "train_cfg": {},
+        "test_cfg": {"mode": "whole"},
+    }
+    cfg["optim_wrapper"]["optimizer"]["weight_decay"] = recipe.weight_decay
+    if not data_set.alias or data_set.background:
+        _name_classes(cfg, network.head.num_classes, data_set)
+    _pad_crops(cfg, _mean_pixel(network.backbone))
+    return Config(cfg)
+
+
+def config_text(cfg: Config, *, title: str, command: str) -> str:
+    """The content of a config file.
+
+    Args:
+        cfg: the config.
+        title: what it is, in one line.
+        command: the command that runs it.
+    """
+    # File names may hold what means something else in a docstring.
+    heading = f"{title}\n\n{command}\n".replace("\\", r"\\").replace('"', r"\"")
+    return f'"""{heading}"""\n\n{cfg.pretty_text}'
+
+
+def _bases(*names: str) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name in names:
+        merged.update(Config.fromfile(_BASES / f"{name}.py").to_dict())
+    return merged
+
+
+def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) -> None:
+    """Use a general data set with class names of its own, its labels as they are in the files.
+
+    ADE20K with the official 151 channels is one such: MMSegmentation's data set of that name would
+    shift the labels. Its label 0, "none of the classes", is ignored in training and in scores.
+    """
+    cfg["dataset_type"] = "BaseSegDataset"
+    if not data_set.alias:
+        cfg["data_root"] = "data/my_dataset"
+    for loader in _DATALOADERS:
+        cfg[loader]["dataset"].update(
+            type=cfg["dataset_type"],
+            data_root=cfg["data_root"],
+            metainfo=class_names_and_colours(num_classes),
+            img_suffix=".jpg",
+            seg_map_suffix=".png",
+            reduce_zero_label=False,
+        )
+    if data_set.background:
+        cfg["model"]["decode_head"]["ignore_index"] = 0
+        cfg["model"]["data_preprocessor"]["seg_pad_val"] = 0
+        for evaluator in ("val_evaluator", "test_evaluator"):
+            cfg[evaluator]["ignore_index"] = 0
+
+
+def _mean_pixel(backbone: Backbone) -> list[float]:
+    """What TensorFlow pads crops with (feature_extractor.mean_pixel), blue first as images are.
+
+    The plain ResNet-18 is not in TensorFlow's list of networks with a mean: it subtracts one, but
+    pads with grey.
+    """
+    if backbone == Backbone("ResNetV1", 18):
+        return [127.5] * 3
+    mean, _ = INPUTS[backbone.family]
+    return list(reversed(mean))
+
+
+def _pad_crops(cfg: dict[str, Any], mean_pixel: list[float]) -> None:
+    """Let the training pipelines pad with the network's mean pixel and the ignored label."""
+    label = cfg["model"]["data_preprocessor"]["seg_pad_val"]
+    for steps in (cfg["train_pipeline"], cfg["train_dataloader"]["dataset"]["pipeline"]):
+        for step in pipeline_steps(steps):
+            if step_name(step) == "RandomScaleCrop":
+                step["pad_val"] = {"img": mean_pixel, "seg": label}

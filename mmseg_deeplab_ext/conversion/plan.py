@@ -1,0 +1,143 @@
+"""Account for every variable of a checkpoint before a value is read: used, ignored, or an error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Sequence
+
+from mmseg_deeplab_ext.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.specs.deeplab_head_map import LOGITS_SCOPE
+from mmseg_deeplab_ext.specs.detect import Shapes, detect_network
+from mmseg_deeplab_ext.specs.networks import Network
+from mmseg_deeplab_ext.specs.rule import Rule
+from mmseg_deeplab_ext.specs.variables import (
+    AVERAGE,
+    BOOKKEEPING,
+    SUFFIXES,
+    owner,
+)
+from mmseg_deeplab_ext.wording import listed
+
+EMA_CHOICES = ("auto", "always", "never")
+_STATISTICS = ("/moving_mean", "/moving_variance")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is taken from a checkpoint, and why the rest is not.
+
+    Attributes:
+        network: what the checkpoint is; ``head.num_classes`` is None if the logits are dropped.
+        sources: every rule with the variable that is read for it.
+        ignored: every other variable -> the reason.
+    """
+
+    network: Network
+    sources: list[tuple[Rule, str]]
+    ignored: dict[str, str]
+
+    def report(self) -> str:
+        """A few lines for the user: network, tensors used, tensors ignored by reason."""
+        averaged = sum(name.endswith(f"/{AVERAGE}") for _, name in self.sources)
+        used = f"{len(self.sources)} tensors used"
+        lines = [str(self.network), used + f", {averaged} of them averages" * bool(averaged)]
+        reasons = Counter(self.ignored.values())
+        lines += [f"{count} ignored: {reason}" for reason, count in reasons.items()]
+        return "\n".join([*lines, "0 missing"])
+
+
+def make_plan(
+    shapes: Shapes,
+    *,
+    ema: str = "auto",
+    drop_logits: bool = False,
+    ignore: Sequence[str] = (),
+) -> Plan:
+    """Find out what network the variables are, and pair each weight of it with a variable.
+
+    Args:
+        shapes: name and shape of all variables.
+        ema: where there are moving averages of weights: ``auto`` takes the raw weights, unless
+            only the averages are complete; ``always`` takes the averages (batch norm's own
+            statistics may lack one); ``never`` takes the raw weights.
+        drop_logits: leave out the last layer, to train another number of classes.
+        ignore: names of further variables to leave out, exactly as in the file.
+
+    Raises:
+        CheckpointMismatchError: naming all variables that are missing, have another shape or
+            belong to nothing, and all names in ``ignore`` that the file has not or that are needed.
+        CheckpointUnsupportedError: the network is one that this version does not build.
+    """
+    if ema not in EMA_CHOICES:
+        raise CheckpointMismatchError(f"ema={ema!r} must be one of {', '.join(EMA_CHOICES)}")
+    network = detect_network(shapes)
+    if drop_logits and network.head:
+        network = replace(network, head=replace(network.head, num_classes=None))
+    rules = network.rules()
+    averages = _take_averages(shapes, rules, ema)
+    sources = [(rule, _source(shapes, rule.tf_name, averages=averages)) for rule in rules]
+    expected = {rule.tf_name for rule in rules}
+    unused = set(shapes) - {name for _, name in sources}
+    reasons = {
+        name: "left out on request"
+        if name in ignore
+        else _reason(name, network, expected, averages=averages)
+        for name in sorted(unused)
+    }
+    problems = {
+        "missing in the file": [name for _, name in sources if name not in shapes],
+        "of another shape": [
+            f"{name} {list(shapes[name])} instead of {list(rule.shape)}"
+            for rule, name in sources
+            if name in shapes and tuple(shapes[name]) != rule.shape
+        ],
+        "in the file, but not part of this network": [n for n, why in reasons.items() if not why],
+        "to be ignored, but not in the file": sorted(set(ignore) - set(shapes)),
+        "to be ignored, but needed": sorted(set(ignore) & set(shapes) - unused),
+    }
+    lines = problem_lines(problems)
+    if lines:
+        raise CheckpointMismatchError(
+            "\n".join([f"the file looks like {network}, but not completely:", *lines])
+        )
+    return Plan(network, sources, reasons)
+
+
+def _take_averages(shapes: Shapes, rules: list[Rule], ema: str) -> bool:
+    if ema != "auto":
+        return ema == "always"
+    weights = [rule.tf_name for rule in rules]
+    return not all(name in shapes for name in weights) and all(
+        _source(shapes, name, averages=True) in shapes for name in weights
+    )
+
+
+def _source(shapes: Shapes, name: str, *, averages: bool) -> str:
+    """The variable to read for a weight; it may be absent."""
+    average = f"{name}/{AVERAGE}"
+    if not averages or (average not in shapes and name.endswith(_STATISTICS)):
+        return name
+    return average
+
+
+def _reason(name: str, network: Network, expected: set[str], *, averages: bool) -> str:
+    """Why a variable that is not used may be left out; empty if nothing explains it."""
+    base, suffix = owner(name)
+    if base.rpartition("/")[2] in BOOKKEEPING:
+        return BOOKKEEPING[base.rpartition("/")[2]]
+    if network.backbone.classifier_of(base):
+        return "ImageNet classifier, which segmentation does not have"
+    dropped = network.head and network.head.num_classes is None
+    if dropped and base.startswith(LOGITS_SCOPE):
+        return "logits, dropped on request"
+    if base not in expected:
+        return ""
+    if not suffix:
+        return "raw weight, whose moving average is used"
+    return f"{SUFFIXES[suffix]}" + ", the raw weight is used" * (suffix == AVERAGE and not averages)
+
+
+def problem_lines(problems: dict[str, list[str]]) -> list[str]:
+    """A line for every kind of problem that there is: how many, what, and the names."""
+    return [f"  {len(names)} {what}: {listed(names)}" for what, names in problems.items() if names]

@@ -1,0 +1,121 @@
+"""What a ``.pth`` holds; a file that is none is an error with its name."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from contextlib import contextmanager
+from typing import Any, Iterator, Mapping
+
+from mmengine.runner import CheckpointLoader, find_latest_checkpoint
+from torch import Tensor
+
+from mmseg_deeplab_ext.conversion.addresses import FILE_SCHEME, looks_like_tensorflow
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointNotFoundError, DeepLabExtError
+from mmseg_deeplab_ext.wording import listed
+
+
+def demand_pth(checkpoint: str) -> None:
+    """Refuse what can't be a ``.pth``, before anything is built.
+
+    Args:
+        checkpoint: A file, or an address with a scheme that MMEngine knows; what an address leads
+            to is not looked up.
+
+    Raises:
+        CheckpointNotFoundError: There is no such file; it is a folder, or one of TensorFlow's.
+    """
+    if "://" in checkpoint or (
+        os.path.isfile(checkpoint) and not looks_like_tensorflow(checkpoint)
+    ):
+        return
+    if looks_like_tensorflow(checkpoint):
+        reason = f"is a TensorFlow checkpoint; write {FILE_SCHEME}{checkpoint}"
+    elif os.path.isfile(checkpoint):
+        return
+    elif os.path.isdir(checkpoint):
+        files = sorted(glob.glob(os.path.join(glob.escape(checkpoint), "*.pth")))
+        newest = find_latest_checkpoint(checkpoint) if files else None
+        example = f", such as {newest or files[-1]}" if files else "; it holds no .pth"
+        reason = f"is a folder; name one of its files{example}"
+    else:
+        reason = "does not exist"
+    raise CheckpointNotFoundError(f"The checkpoint {checkpoint} {reason}")
+
+
+@contextmanager
+def reading(checkpoint: str) -> Iterator[None]:
+    """Name the file in the errors of whatever loads it inside this context.
+
+    Args:
+        checkpoint: A file, or an address with a scheme that MMEngine knows.
+
+    Raises:
+        CheckpointNotFoundError: There is no such file.
+        CheckpointFormatError: It is no PyTorch file, or a damaged one.
+    """
+    try:
+        yield
+    except DeepLabExtError:
+        raise
+    except OSError as error:
+        raise CheckpointNotFoundError(f"{checkpoint} can't be read: {error}") from error
+    # What torch.load raises depends on the bytes: pickle obeys whatever it takes for instructions.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if os.path.isfile(checkpoint) and not os.path.getsize(checkpoint):
+            reason = "it is empty"
+        raise CheckpointFormatError(f"{checkpoint} is no sound PyTorch file ({reason})") from error
+
+
+def load_pth(checkpoint: str) -> Mapping[str, Any]:
+    """Load what a ``.pth`` holds, into main memory.
+
+    Args:
+        checkpoint: A file, or an address with a scheme that MMEngine knows.
+
+    Raises:
+        CheckpointNotFoundError: There is no such file.
+        CheckpointFormatError: It is no PyTorch file, or does not hold a dictionary.
+    """
+    demand_pth(checkpoint)
+    with reading(checkpoint):
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu", logger="silent")
+    return _dictionary(content, checkpoint)
+
+
+def state_dict_of(content: Any, *, source: str) -> dict[str, Tensor]:
+    """Return the tensors of a loaded ``.pth``: its ``state_dict``, or all of it.
+
+    ``module.`` in front of a name, from PyTorch's wrappers for distributed training, is cut off,
+    as MMEngine does.
+
+    Args:
+        content: What was loaded.
+        source: Its name for messages.
+
+    Raises:
+        CheckpointFormatError: It is no dictionary, or something in it is no tensor.
+    """
+    state = _dictionary(content, source).get("state_dict", content)
+    if not isinstance(state, Mapping):
+        raise CheckpointFormatError(
+            f"{source}: its 'state_dict' is a {type(state).__name__}, expected a dictionary"
+        )
+    others = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if others:
+        raise CheckpointFormatError(
+            f"{source}: expected tensors only, or a 'state_dict' of them; no tensors are: "
+            + listed(others)
+        )
+    return {re.sub(r"^module\.", "", str(name)): value for name, value in state.items()}
+
+
+def _dictionary(content: Any, source: str) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        raise CheckpointFormatError(
+            f"{source} holds a {type(content).__name__}, expected a dictionary of tensors, or "
+            "one with a 'state_dict' as MMEngine saves it"
+        )
+    return content

@@ -1,0 +1,159 @@
+"""The weights of a checkpoint against those of a model: what does not fit is told by name.
+
+MMEngine passes over wrong names and shapes with a line in the log.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator, Mapping
+
+from torch import Tensor
+
+from mmseg_deeplab_ext.conversion.addresses import is_address
+from mmseg_deeplab_ext.conversion.ade20k import ade20k_advice
+from mmseg_deeplab_ext.conversion.plan import problem_lines
+from mmseg_deeplab_ext.conversion.pth import demand_pth
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointMismatchError, ConfigError
+from mmseg_deeplab_ext.wording import listed
+
+_NOT_PREDICTING = "auxiliary_head."
+"""Weights that only the training uses: a checkpoint may lack them, or have them besides."""
+# How many batches a batch norm has seen changes no prediction; TensorFlow does not count.
+_COUNTER = "num_batches_tracked"
+_LAST_LAYER = "conv_seg.weight"
+_BRANCH = re.compile(r"decode_head\.aspp\.branches\.(\d+)\.")
+
+
+def check_evaluable(checkpoint: str) -> None:
+    """Refuse what can't be evaluated, before anything is built.
+
+    Args:
+        checkpoint: File, or an address with a scheme that MMEngine knows.
+
+    Raises:
+        ConfigError: It lacks the last layer.
+        CheckpointNotFoundError: It needs a scheme, or does not exist.
+    """
+    if is_address(checkpoint) and "drop_logits=true" in checkpoint:
+        raise ConfigError(
+            f"{checkpoint}: without the last layer there is nothing to evaluate; drop_logits is "
+            "for training another number of classes."
+        )
+    demand_pth(checkpoint)
+
+
+def demand_weights(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
+) -> None:
+    """Demand all weights that a prediction needs, and no others.
+
+    Args:
+        found: The checkpoint's, as `state_dict_of` returns them.
+        wanted: The model's state dict.
+        source: Where the checkpoint comes from, for the message.
+
+    Raises:
+        CheckpointMismatchError: Something is missing, left over, or of another shape.
+        CheckpointFormatError: Weights are not finite: their training has diverged.
+    """
+    infinite = [n for n, v in found.items() if v.is_floating_point() and not v.isfinite().all()]
+    if infinite:
+        raise CheckpointFormatError(
+            f"{source} holds numbers that are not finite (NaN or infinite) in {len(infinite)} "
+            f"weights: {listed(infinite)}. Its training has diverged; take an earlier checkpoint."
+        )
+    problems = _differences(found, wanted)
+    if problems:
+        raise CheckpointMismatchError(
+            "\n".join(
+                [
+                    f"{source} does not fit the config's model:",
+                    *problems,
+                    "Take the config that the checkpoint was trained with (MMEngine leaves it in "
+                    "the work directory), or another checkpoint.",
+                ]
+            )
+        )
+
+
+def notes_on_start(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
+) -> list[str]:
+    """Say what a training that starts from a checkpoint does not get from it.
+
+    Args:
+        found: The checkpoint's weights, as `state_dict_of` returns them.
+        wanted: The model's state dict.
+        source: Where the checkpoint comes from, for the messages.
+
+    Returns:
+        At most one sentence for the log.
+
+    Raises:
+        CheckpointMismatchError: The model gets nothing at all.
+    """
+    if not any(
+        name in found and found[name].shape == value.shape
+        for name, value in wanted.items()
+        if not name.endswith(_COUNTER)
+    ):
+        raise CheckpointMismatchError(
+            f"no weight of {source} fits the config's model: it has {len(found)} weights "
+            f"({', '.join(list(found)[:3])}, ...), and the model {len(wanted)} "
+            f"({', '.join(list(wanted)[:3])}, ...). Name another checkpoint in load_from, or leave "
+            "it out; weights of a backbone alone go into model.backbone.init_cfg."
+        )
+    problems = _differences(found, wanted)
+    opening = (
+        f"The training starts from {source}, which does not fit the whole model. Weights that are "
+        "missing there or of another shape keep their start (init_cfg, or random values):"
+    )
+    return ["\n".join([opening, *problems])] if problems else []
+
+
+def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    problems = {
+        "of another shape": [
+            f"{name} {list(found[name].shape)} in the file, {list(wanted[name].shape)} in the model"
+            for name in wanted
+            if name in found and found[name].shape != wanted[name].shape
+        ],
+        "missing in the file": [
+            name for name in wanted if name not in found and not name.endswith(_COUNTER)
+        ],
+        "left over in the file": [name for name in found if name not in wanted],
+    }
+    predicting = {
+        what: [name for name in names if not name.startswith(_NOT_PREDICTING)]
+        for what, names in problems.items()
+    }
+    return [
+        *_other_classes(found, wanted),
+        *_other_rates(found, wanted),
+        *problem_lines(predicting),
+    ]
+
+
+def _other_classes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
+    for name, value in wanted.items():
+        last = name.endswith(_LAST_LAYER) and not name.startswith(_NOT_PREDICTING)
+        if last and name in found and found[name].shape[:1] not in ((), value.shape[:1]):
+            yield f"  trained for {len(found[name])} classes, the model has {len(value)}"
+            yield from (f"  {line}" for line in ade20k_advice(len(found[name]), len(value)))
+
+
+def _other_rates(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
+    """Only heads of ours have branches of these names."""
+    theirs, ours = _num_branches(found), _num_branches(wanted)
+    if theirs and ours and theirs != ours:
+        yield (
+            f"  an ASPP of {theirs} branches besides image pooling; model.decode_head.dilations "
+            f"asks for {ours}. A head without atrous branches (the zoo's MobileNetV2) has "
+            "dilations=(1,) at every output stride"
+        )
+
+
+def _num_branches(weights: Mapping[str, Tensor]) -> int:
+    matches = (_BRANCH.match(name) for name in weights)
+    return len({match.group(1) for match in matches if match})

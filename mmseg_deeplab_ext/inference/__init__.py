@@ -1,0 +1,1 @@
+"""From images to labels, once for prediction, export and evaluation."""

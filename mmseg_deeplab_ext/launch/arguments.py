@@ -1,0 +1,77 @@
+"""Command-line arguments that the training and the test tool share, spelt as MMSegmentation's."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any, Sequence
+
+from mmengine.config import DictAction
+
+from mmseg_deeplab_ext.launch.distributed import LAUNCHERS
+
+
+class CfgOptions(DictAction):
+    """MMEngine's ``KEY=VALUE`` parser with a usage error in place of a traceback."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add the pairs to the namespace's dictionary."""
+        wrong = [value for value in values if not value.partition("=")[0] or "=" not in value]
+        if wrong:
+            parser.error(f"{option_string} takes KEY=VALUE pairs, but got {' '.join(wrong)!r}")
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # DictAction's word for unbalanced brackets
+            parser.error(f"{option_string}: {error}")
+
+
+def common_parser(description: str) -> argparse.ArgumentParser:
+    """Start a parser with the arguments that both tools have.
+
+    Args:
+        description: What the tool does, in one sentence.
+
+    Returns:
+        A parser to which a tool adds its own arguments.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help="config file (.py, .yml, .json)")
+    parser.add_argument("--work-dir", help="directory for logs and checkpoints")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=CfgOptions,
+        default={},
+        metavar="KEY=VALUE",
+        help="settings that replace those of the config file, such as train_cfg.max_iters=100 or "
+        'key="[a,b]" or key="[(a,b),(c,d)]" (quoted, without white space)',
+    )
+    parser.add_argument(
+        "--check-labels",
+        action="store_true",
+        help="read every label map before the start, not only 32 of each data set",
+    )
+    parser.add_argument(
+        "--launcher", choices=["none", *LAUNCHERS], default="none", help="job launcher"
+    )
+    # torch.distributed.launch passes it in one spelling or the other, torchrun by LOCAL_RANK.
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, and tell MMEngine the local rank by the environment variable that it reads.
+
+    Args:
+        parser: What ``common_parser`` returned.
+        argv: Arguments without the program's name; None takes those of the process.
+    """
+    args = parser.parse_args(argv)
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    return args

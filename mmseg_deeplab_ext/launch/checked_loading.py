@@ -1,0 +1,47 @@
+"""Put the checked loading transforms in the place of the stock ones, in a data loader's config.
+
+Config files name the stock transforms, because MMSegmentation's inference functions look for
+those names in the test pipeline.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmcv.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import LoadAnnotations
+
+from mmseg_deeplab_ext.config_view import class_names, leaf_datasets, pipeline_steps
+from mmseg_deeplab_ext.registry import TRANSFORMS
+
+
+def use_checked_loading(loader: dict[str, Any], *, ignore_index: int = 255) -> None:
+    """Let a data loader's pipelines load through the checked transforms, in place.
+
+    Subclasses of the stock transforms and other types stay as they are, as do the labels of data
+    sets whose classes are not known.
+
+    Args:
+        loader: Config of a data loader; its data set may be nested in wrappers.
+        ignore_index: Label value of pixels that do not count.
+    """
+    for leaf in leaf_datasets(loader["dataset"]):
+        classes = class_names(leaf)
+        # Data sets with other classes may share the list and its steps.
+        leaf["pipeline"] = copy.deepcopy(leaf.get("pipeline", []))
+        for step in pipeline_steps(leaf["pipeline"]):
+            kind = _transform_class(step.get("type"))
+            if kind is LoadImageFromFile:
+                step["type"] = "mmseg_deeplab_ext.CheckedLoadImageFromFile"
+            elif kind is LoadAnnotations and classes is not None:
+                step["type"] = "mmseg_deeplab_ext.CheckedLoadAnnotations"
+                step.update(num_classes=len(classes), ignore_index=ignore_index)
+
+
+def _transform_class(kind: Any) -> Any:
+    """The class that MMEngine will build: a name means the current default scope's."""
+    if not isinstance(kind, str):
+        return kind
+    with TRANSFORMS.switch_scope_and_registry(None) as registry:
+        return registry.get(kind)

@@ -1,0 +1,1 @@
+"""What a run's config, data and checkpoints must fulfil before work starts."""

@@ -1,0 +1,149 @@
+"""What a run says about its config: allowed, but seldom meant."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Iterator, Mapping
+
+from mmseg_deeplab_ext.arch import INPUTS, official_rates
+from mmseg_deeplab_ext.config_values import is_whole
+from mmseg_deeplab_ext.config_view import datasets_of, pipeline_steps, step_name
+from mmseg_deeplab_ext.registry import MODELS, SCOPE
+
+_OUTPUT_STRIDES = (8, 16, 32)
+_CROPS = ("RandomScaleCrop", "RandomCrop")
+
+
+def config_notes(cfg: Mapping[str, Any], *, training: bool) -> list[str]:
+    """Look for settings that TensorFlow's DeepLab would run too, with worse results.
+
+    Values that are impossible are passed over: the classes they are for refuse them.
+
+    Args:
+        cfg: A whole config; the model may be wrapped (``module``).
+        training: Whether the run trains; else only what evaluation uses is looked at.
+
+    Returns:
+        Sentences for the log.
+    """
+    model = cfg.get("model") or {}
+    while "module" in model:
+        model = model["module"]
+    notes = list(_crops_unlike_the_batches(cfg, model)) if training else []
+    notes += _input_of_other_weights(model)
+    output_stride = _setting(model.get("backbone"), "output_stride")
+    if not is_whole(output_stride, minimum=1):  # impossible, or a backbone of somebody else's
+        return notes
+    return [
+        *notes,
+        *_rates_of_another_stride(model, output_stride),
+        *_window_of_another_stride(model, output_stride),
+        *_sizes_off_the_grid(model, output_stride, training=training),
+    ]
+
+
+def _class_of(part: Any) -> type | None:
+    """The class that a part's config names, if it is one of ours."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if isinstance(kind, str):
+        kind = MODELS.get(kind) if kind.startswith(f"{SCOPE}.") else None
+    return kind if getattr(kind, "__module__", "").startswith(f"{SCOPE}.") else None
+
+
+def _setting(part: Any, key: str) -> Any:
+    """What a part's config says, or else the default of its class, if that is one of ours."""
+    if not isinstance(part, Mapping):
+        return None
+    kind = _class_of(part)
+    default = inspect.signature(kind).parameters[key].default if kind else None
+    return part.get(key, default)
+
+
+def _pair(size: Any) -> tuple[int, int] | None:
+    """Height and width, if that is what it is."""
+    good = isinstance(size, (list, tuple)) and len(size) == 2
+    return tuple(size) if good and all(is_whole(side, minimum=1) for side in size) else None
+
+
+def _crops_unlike_the_batches(cfg: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[str]:
+    size = _pair((model.get("data_preprocessor") or {}).get("size"))
+    crops = {
+        (step_name(step), _pair(step.get("crop_size")))
+        for _, leaf in datasets_of(cfg, ["train"])
+        for step in pipeline_steps(leaf.get("pipeline"))
+        if step_name(step) in _CROPS
+    }
+    for name, crop in sorted(crops, key=str):
+        if None not in (size, crop) and crop != size:
+            yield (
+                f"{name} makes crops of {crop}, but model.data_preprocessor.size={size} is what "
+                "batches are padded to: give both the same size, or the network trains on "
+                "padding, or on crops of another size than is said there."
+            )
+
+
+def _input_of_other_weights(model: Mapping[str, Any]) -> Iterator[str]:
+    kind = _class_of(model.get("backbone"))
+    preprocessor = model.get("data_preprocessor")
+    if kind is None or kind.__name__ not in INPUTS or not isinstance(preprocessor, Mapping):
+        return
+    mean, std = (list(values) for values in INPUTS[kind.__name__])
+    wanted = dict(mean=mean, std=std, bgr_to_rgb=True)
+    found = {key: preprocessor.get(key) for key in wanted}
+    found = {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
+    if found != wanted:
+        differing = {key: found[key] for key in wanted if found[key] != wanted[key]}
+        yield (
+            f"model.data_preprocessor has {_keys(differing)}; Google's weights of "
+            f"{kind.__name__} are for {_keys({key: wanted[key] for key in differing})}."
+        )
+
+
+def _keys(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _rates_of_another_stride(model: Mapping[str, Any], output_stride: int) -> Iterator[str]:
+    dilations = _setting(model.get("decode_head"), "dilations")
+    rates = tuple(dilations)[1:] if isinstance(dilations, (list, tuple)) else ()
+    for stride in _OUTPUT_STRIDES:
+        if rates and stride != output_stride and rates == official_rates(stride, len(rates)):
+            wanted = (1, *official_rates(output_stride, len(rates)))
+            yield (
+                f"model.decode_head.dilations={(1, *rates)} are the rates for output stride "
+                f"{stride}, but model.backbone.output_stride={output_stride}: the recipe for "
+                f"that is dilations={wanted}, also for weights trained at {stride}."
+            )
+
+
+def _window_of_another_stride(model: Mapping[str, Any], output_stride: int) -> Iterator[str]:
+    window = _setting(model.get("decode_head"), "image_pooling")
+    stride = window.get("output_stride") if isinstance(window, Mapping) else None
+    if is_whole(stride, minimum=1) and stride != output_stride:
+        yield (
+            f"model.decode_head.image_pooling.output_stride={stride}, but "
+            f"model.backbone.output_stride={output_stride}: the pooled window covers "
+            f"{output_stride / stride:g} times the height and width that its crop_size says."
+        )
+
+
+def _sizes_off_the_grid(
+    model: Mapping[str, Any], output_stride: int, *, training: bool
+) -> Iterator[str]:
+    preprocessor = model.get("data_preprocessor") or {}
+    sizes = {
+        "data_preprocessor.test_cfg.size": (preprocessor.get("test_cfg") or {}).get("size"),
+        "test_cfg.crop_size": (model.get("test_cfg") or {}).get("crop_size"),
+    }
+    if training:
+        sizes["data_preprocessor.size"] = preprocessor.get("size")
+    for key, value in sizes.items():
+        size = _pair(value)
+        if size is not None and any((side - 1) % output_stride for side in size):
+            # Upwards: a smaller size might be smaller than the images.
+            wanted = tuple(-(-(side - 1) // output_stride) * output_stride + 1 for side in size)
+            yield (
+                f"model.{key}={size} is not k * {output_stride} + 1 "
+                f"(output stride {output_stride}) in height and width: feature maps and image "
+                f"have other corners. The next size that is: {wanted}."
+            )

@@ -1,0 +1,83 @@
+"""Read label maps before a run, so that wrong label values are known before any work is done.
+
+A setting that fits no file (labels from 1 on, colours, another `reduce_zero_label`, fewer classes)
+shows in the first few; a single bad file shows when all are read.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Mapping, Sequence
+
+from mmseg_deeplab_ext.config_view import (
+    leaf_datasets,
+    pipeline_steps,
+    reads_local_files,
+    step_name,
+)
+from mmseg_deeplab_ext.errors import DatasetError
+from mmseg_deeplab_ext.registry import DATASETS
+
+_FILES_READ = 32
+"""How many label maps of a data set are read where not all are."""
+
+_FILES_NAMED = 5
+_THREADS = 8
+
+
+def check_labels(
+    loader: Mapping[str, Any], *, every: bool = False, share: tuple[int, int] = (0, 1)
+) -> int:
+    """Load label maps of a data loader's data sets as the run will, through their own checks.
+
+    Args:
+        loader: Config of a data loader, as `use_checked_loading` left it. Label maps of data sets
+            whose classes are unknown, or on remote storage, are not read.
+        every: Read every label map; else 32 of each data set, evenly spread.
+        share: (this process, number of processes): with ``every``, each reads its part.
+
+    Returns:
+        How many label maps were read.
+
+    Raises:
+        DatasetError: Label maps can't be read, or hold values that are none of the classes; it
+            says what is wrong with the first few of each data set.
+    """
+    read, problems = 0, []
+    for leaf in leaf_datasets(loader["dataset"]):
+        steps = [
+            step
+            for step in pipeline_steps(leaf.get("pipeline"))
+            if step_name(step) == "CheckedLoadAnnotations"
+        ]
+        if not steps or not reads_local_files(leaf):
+            continue
+        dataset = DATASETS.build({**leaf, "pipeline": steps[:1], "lazy_init": False})
+        numbers = range(share[0], len(dataset), share[1]) if every else _spread(len(dataset))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = list(filter(None, pool.map(partial(_problem, dataset), numbers)))
+        read += len(numbers)
+        if found:
+            problems += [*found[:_FILES_NAMED], _count(len(found), len(numbers), len(dataset))]
+    if problems:
+        raise DatasetError("\n".join(problems))
+    return read
+
+
+def _spread(length: int) -> Sequence[int]:
+    count = min(length, _FILES_READ)
+    return [number * length // count for number in range(count)]
+
+
+def _problem(dataset: Any, number: int) -> str | None:
+    try:
+        dataset.prepare_data(number)
+    except DatasetError as error:
+        return str(error)
+    return None
+
+
+def _count(bad: int, read: int, length: int) -> str:
+    all_read = "" if read == length else f" (of {length}; --check-labels reads all)"
+    return f"{bad} of the {read} label maps that were read{all_read} are bad."

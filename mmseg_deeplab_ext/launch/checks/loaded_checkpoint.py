@@ -1,0 +1,141 @@
+"""What a Runner loads, against the model and the data set, before it is used."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmseg_deeplab_ext.conversion.addresses import is_address
+from mmseg_deeplab_ext.conversion.dataset_meta import CLASSES_BY_NUMBER, DATA_SETS
+from mmseg_deeplab_ext.conversion.pth import state_dict_of
+from mmseg_deeplab_ext.conversion.weights import demand_weights, notes_on_start
+from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.launch.segmentor import segmentor_in
+
+_NAMES_SHOWN = 5
+
+
+def check_loaded(
+    checkpoint: Mapping[str, Any],
+    *,
+    model: Any,
+    classes: Sequence[str] | None,
+    source: str,
+    training: bool,
+) -> list[str]:
+    """Demand that a checkpoint's weights and class names fit.
+
+    A training may start from other classes, or from a part of the weights; that is said only.
+
+    Args:
+        checkpoint: What was loaded, with ``state_dict`` and ``meta``, or a bare state dict.
+        model: The segmentor, an ``nn.Module``, perhaps wrapped (``module``).
+        classes: Class names of the data set; None if it names none.
+        source: Where the checkpoint comes from, for the messages.
+        training: Whether a training starts from it; else it is evaluated.
+
+    Returns:
+        Sentences for the log: what a training does not get from the checkpoint; that the names
+        differ, and nothing tells whether the classes do.
+
+    Raises:
+        CheckpointError: It is no checkpoint, or its weights do not fit; in training: none does.
+        ConfigError: In an evaluation: a class has another number in the checkpoint than in the
+            data set. Only said where a checkpoint's names are a guess (CLASSES_BY_NUMBER).
+    """
+    notes = []
+    if not is_address(source):  # networks of ours compare TensorFlow's weights with themselves
+        found, wanted = state_dict_of(checkpoint, source=source), segmentor_in(model).state_dict()
+        if training:
+            notes = notes_on_start(found, wanted, source=source)
+        else:
+            demand_weights(found, wanted, source=source)
+    meta = checkpoint.get("meta") or {}
+    trained = (meta.get("dataset_meta") or {}).get("classes")
+    return notes + _check_names(
+        trained,
+        classes,
+        source=source,
+        training=training,
+        guessed=bool(meta.get(CLASSES_BY_NUMBER)),
+    )
+
+
+class CheckpointFitsHook(Hook):
+    """Check whatever the Runner loads, right before it is put into the model.
+
+    Args:
+        classes: Class names of the data set; None if it names none.
+        source: Where the checkpoint comes from, for the messages.
+        training: Whether a training starts from it; else it is evaluated.
+    """
+
+    def __init__(
+        self, classes: Sequence[str] | None, source: str, *, training: bool = False
+    ) -> None:
+        self._classes = classes
+        self._source = source
+        self._training = training
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Raise, or log, as :func:`check_loaded` says."""
+        notes = check_loaded(
+            checkpoint,
+            model=runner.model,
+            classes=self._classes,
+            source=self._source,
+            training=self._training,
+        )
+        for note in notes:
+            runner.logger.info(note)
+
+
+def _check_names(
+    trained: Sequence[str] | None,
+    classes: Sequence[str] | None,
+    *,
+    source: str,
+    training: bool,
+    guessed: bool,
+) -> list[str]:
+    if not trained or not classes or len(trained) != len(classes):
+        return []
+    ours = [_normal(name) for name in classes]
+    theirs = [_normal(name) for name in trained]
+    differing = [number for number, name in enumerate(theirs) if name != ours[number]]
+    if not differing:
+        return []
+    shown = ", ".join(
+        f"{number}: {trained[number]!r} / {classes[number]!r}"
+        for number in differing[:_NAMES_SHOWN]
+    )
+    shown += ", ..." * (len(differing) > _NAMES_SHOWN)
+    if training:
+        return [
+            f"{source} and the data set have other classes (checkpoint / data set): {shown}. The "
+            "training starts from the last layer of those."
+        ]
+    if guessed:
+        if len(theirs) not in DATA_SETS:
+            return []
+        return [
+            f"{source} has as many classes as a data set whose names are not those of this one "
+            f"(that data set / this one): {shown}. The scores mean something only if it was "
+            "trained for this one's, in this order."
+        ]
+    if any(theirs[number] in ours for number in differing):
+        raise ConfigError(
+            f"{source} numbers its classes otherwise than the data set (checkpoint / data set): "
+            f"{shown}. Evaluate it on the data set it was trained for, or give this one the "
+            f"checkpoint's order: test_dataloader.dataset.metainfo=dict(classes={list(trained)})"
+        )
+    return [
+        f"{source} and the data set name their classes differently (checkpoint / data set): "
+        f"{shown}. The scores mean something only if these are the same classes."
+    ]
+
+
+def _normal(name: str) -> str:
+    return str(name).strip().lower()

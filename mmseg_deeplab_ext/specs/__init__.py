@@ -1,0 +1,1 @@
+"""What each official network is, as plain data; importable without PyTorch."""

@@ -1,0 +1,60 @@
+"""Folded networks compute the same, and a traced one follows the size of its image."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmseg_deeplab_ext.inference.folding import folded
+from tests.support.golden_files import MANIFEST
+from tests.support.golden_networks import GoldenNetwork
+
+# Residual units with two convolutions and with three; depthwise units, two of them strided with
+# Conv2dAdaptivePadding; ASPP and decoder separable and dense.
+NETWORKS = [
+    "r18b_v3plus_os16_65x97",
+    "r50b_v3plus_os16_nonsep_aspp_nonsep_decoder_65x97",
+    "mnv2_v3plus_os16_65x97",
+]
+
+
+class Segmentor(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        network = GoldenNetwork(MANIFEST["networks"][name]["options"])
+        self.backbone, self.decode_head = network.backbone, network.decode_head
+
+    def forward(self, x):
+        return self.decode_head(self.backbone(x))
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def segmentor(request):
+    return Segmentor(request.param).eval()
+
+
+@torch.no_grad()
+def test_a_folded_network_has_no_batch_norm_and_the_same_output_in_float64(segmentor):
+    before = {name: value.clone() for name, value in segmentor.state_dict().items()}
+    network = segmentor.double()
+    x = torch.rand(1, 3, 64, 97, dtype=torch.float64) * 2 - 1
+    expected, found = network(x), folded(network)(x)
+    assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
+    assert not any(isinstance(module, _BatchNorm) for module in folded(network).modules())
+    after = segmentor.float().state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@torch.no_grad()
+def test_a_traced_network_follows_odd_and_even_sizes(segmentor):
+    network = folded(segmentor)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        traced = torch.jit.trace(network, torch.zeros(1, 3, 65, 97), check_trace=False)
+    for size in ((65, 97), (64, 96), (66, 99), (33, 50), (71, 32)):
+        x = torch.rand(1, 3, *size) * 2 - 1
+        expected = segmentor(x)
+        assert (traced(x) - expected).abs().max() <= 2e-5 * expected.abs().max(), size

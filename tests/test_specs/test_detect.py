@@ -1,0 +1,167 @@
+"""Which network a checkpoint is, from the names and shapes of its variables."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mmseg_deeplab_ext.conversion.plan import make_plan
+from mmseg_deeplab_ext.errors import (
+    CheckpointMismatchError,
+    CheckpointUnsupportedError,
+)
+from mmseg_deeplab_ext.specs.detect import detect_network
+from mmseg_deeplab_ext.specs.mobilenet_v2_map import mobilenet_v2_rules
+from mmseg_deeplab_ext.specs.networks import Backbone, Network
+from tests.support.tf_files import MNV2_ADE, MNV2_VOC, R18_BETA, R18_BETA_IMAGENET, head, variables
+
+INVENTORY = Path(__file__).parents[3] / "shared" / "inventory"
+R50 = Backbone("ResNetV1Beta", 50)
+NETWORKS = {
+    "mobilenet": MNV2_VOC,
+    "mobilenet 1.0 with decoder, 151 classes": MNV2_ADE,
+    "mobilenet 1.4": Network(Backbone("MobileNetV2", 1.4), head(448)),
+    "mobilenet 0.35": Network(Backbone("MobileNetV2", 0.35), head(112)),
+    "resnet 18 beta": R18_BETA,
+    "resnet 18": Network(Backbone("ResNetV1", 18), head(512, num_rates=3, taps=[64])),
+    "classifier": R18_BETA_IMAGENET,
+    "no decoder": Network(R50, head(2048, num_rates=3)),
+    "dense": Network(
+        R50, head(2048, num_rates=3, taps=[256], aspp_separable=False, decoder_separable=False)
+    ),
+    "no pooling": Network(R50, head(2048, num_rates=3, taps=[256], image_pooling=False)),
+    "four rates": Network(R50, head(2048, num_rates=4, num_classes=7)),
+    "two stages": Network(R50, head(2048, num_rates=3, taps=[512, 256])),
+}
+
+
+def shapes_of(network):
+    return {name: value.shape for name, value in variables(network).items()}
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_every_option_of_a_network_is_found_from_its_variables(network):
+    assert detect_network(shapes_of(network)) == network
+
+
+def kernels(factor):
+    """Name and shape of everything in a MobileNetV2 of a depth multiplier."""
+    return {rule.tf_name: rule.shape for rule in mobilenet_v2_rules(factor, prefix="")}
+
+
+def test_every_depth_multiplier_of_two_decimals_is_found():
+    factors = [number / 100 for number in range(5, 301)]
+    shapes = {factor: kernels(factor) for factor in factors}
+    widths = {factor: tuple(of_one.values()) for factor, of_one in shapes.items()}
+    alike = Counter(widths.values())
+    for factor in factors:
+        found = detect_network(shapes[factor]).backbone.size
+        assert kernels(found) == shapes[factor], factor
+        assert found == factor or alike[widths[factor]] > 1, factor
+
+
+def test_a_depth_multiplier_of_more_decimals_gives_the_same_shapes():
+    for factor in (1 / 3, 0.123, 2 / 3, 1.4142, 2.718281828):
+        assert kernels(detect_network(kernels(factor)).backbone.size) == kernels(factor), factor
+
+
+def test_a_damaged_shape_does_not_change_the_depth_multiplier():
+    shapes = {**kernels(0.37), "MobilenetV2/Conv/weights": (3, 3, 3, 1)}
+    assert detect_network(shapes).backbone.size == 0.37
+
+
+@pytest.mark.parametrize(
+    "name", ["logits/semantic/weights", "MobilenetV2/expanded_conv_16/project/weights"]
+)
+def test_a_kernel_without_values_is_refused(name):
+    shapes = shapes_of(MNV2_VOC)
+    shapes[name] = (*shapes[name][:3], 0)
+    with pytest.raises(CheckpointMismatchError, match=rf"{name} \[.*, 0\]"):
+        detect_network(shapes)
+
+
+def test_slots_and_averages_do_not_disturb():
+    shapes = shapes_of(MNV2_VOC)
+    for name in list(shapes):
+        shapes[f"{name}/Momentum"] = shapes[f"{name}/ExponentialMovingAverage"] = shapes[name]
+    assert detect_network({**shapes, "global_step": ()}) == MNV2_VOC
+
+
+def test_a_network_is_found_from_its_averages_alone():
+    shapes = {f"{k}/ExponentialMovingAverage": v for k, v in shapes_of(MNV2_VOC).items()}
+    assert detect_network(shapes) == MNV2_VOC
+
+
+@pytest.mark.parametrize("scope", ["xception_65", "MobilenetV3", "MobilenetEdgeTPU", "pnasnet"])
+def test_a_network_of_the_family_that_is_not_built_here_is_named(scope):
+    with pytest.raises(CheckpointUnsupportedError, match=scope):
+        detect_network({f"{scope}/conv/weights": (3, 3, 3, 32), "logits/semantic/biases": (21,)})
+
+
+def test_a_dense_prediction_cell_is_named():
+    shapes = {**shapes_of(R18_BETA), "meta_architecture/branch0/weights": (3, 3, 512, 256)}
+    with pytest.raises(CheckpointUnsupportedError, match="dense prediction cell"):
+        detect_network(shapes)
+
+
+@pytest.mark.parametrize("shapes", [{}, {"dense/kernel": (3, 4)}, {"global_step": ()}])
+def test_what_is_no_deeplab_is_refused_with_the_scopes_found_and_known(shapes):
+    with pytest.raises(CheckpointMismatchError, match="resnet_v1_18"):
+        detect_network(shapes)
+
+
+def test_a_partial_head_is_refused_with_the_kernel_that_is_missing():
+    shapes = shapes_of(R18_BETA)
+    del shapes["concat_projection/weights"]
+    with pytest.raises(CheckpointMismatchError, match="concat_projection/weights"):
+        detect_network(shapes)
+
+
+def test_a_tap_that_the_backbone_does_not_have_is_refused():
+    network = replace(R18_BETA, head=head(512, num_rates=3, taps=[77]))
+    with pytest.raises(CheckpointMismatchError, match=r"\[77\].*\[64, 128, 256\]"):
+        network.configs()
+
+
+def test_the_sentence_names_network_classes_and_head():
+    sentence = str(NETWORKS["dense"])
+    assert sentence == (
+        "DeepLabv3+ on ResNet-50-beta, 21 classes (ASPP with 3 dense atrous branches, image "
+        "pooling, dense decoder of 1 stage)"
+    )
+    assert str(R18_BETA_IMAGENET) == "an ImageNet classifier (1001 classes) on ResNet-18-beta"
+
+
+def expected_sentence(name):
+    """The start of the sentence for an inventory file, from the file's name."""
+    resnet = re.match(r"resnet_v1_(\d+)(_beta)?__(imagenet)?.*_nc(\d+)", name)
+    if resnet:
+        depth, beta, imagenet, classes = resnet.groups()
+        backbone = f"ResNet-{depth}{'-beta' if beta else ' (plain stem)'}"
+        if imagenet:
+            return f"an ImageNet classifier ({classes} classes) on {backbone}"
+        return f"DeepLabv3+ on {backbone}, {classes} classes"
+    factor = "0.5" if "dm05" in name else "1"
+    plus = "+" if "dec4" in name else ""
+    classes = re.search(r"_nc(\d+)", name).group(1)
+    return f"DeepLabv3{plus} on MobileNetV2 with depth multiplier {factor}, {classes} classes"
+
+
+@pytest.mark.skipif(not INVENTORY.exists(), reason="the official inventories are not here")
+def test_every_official_network_is_found_or_named_as_not_built_here():
+    found = 0
+    for path in sorted(INVENTORY.glob("*.json")):
+        listed = json.loads(path.read_text())["variables"]
+        shapes = {variable["name"]: tuple(variable["shape"]) for variable in listed}
+        if not path.name.startswith(("resnet_v1", "mobilenet_v2")):
+            with pytest.raises(CheckpointUnsupportedError):
+                make_plan(shapes)
+            continue
+        plan = make_plan(shapes)
+        assert str(plan.network).startswith(expected_sentence(path.name)), path.name
+        assert len(plan.sources) + len(plan.ignored) == len(shapes)
+        found += 1
+    assert found == 17

@@ -30,7 +30,9 @@ from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from mmseg_deeplab_ext.conversion.from_tensorflow import plan_conversion, read_state_dict
 from mmseg_deeplab_ext.conversion.to_mmseg import Outputs, convert
 from mmseg_deeplab_ext.plugins import load_plugins
-from mmseg_deeplab_ext.specs.networks import Backbone, Head, Network
+from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 
 MEGA = 1e6
 SLOT = "/Momentum"
@@ -39,9 +41,9 @@ PROCESSES = Path(__file__).parent / "processes"
 """Programs that run in processes of their own, and print their figures."""
 
 
-def deeplab(depth: int) -> Network:
+def deeplab(depth: int) -> NetworkSpec:
     """DeepLabv3+ for 21 classes with dense convolutions."""
-    head = Head(
+    head = HeadSpec.of(
         in_channels=512 if depth == 18 else 2048,
         channels=256,
         num_classes=21,
@@ -53,10 +55,10 @@ def deeplab(depth: int) -> Network:
         c1_channels=(48,),
         decoder_separable=False,
     )
-    return Network(Backbone("ResNetV1Beta", depth), head)
+    return NetworkSpec(ResNetV1BetaSpec(depth), head)
 
 
-def variables(network: Network) -> dict[str, np.ndarray]:
+def variables(network: NetworkSpec) -> dict[str, np.ndarray]:
     """The network's variables with random values, and a slot of each that is trained."""
     random = np.random.default_rng(0)
     values = {}

@@ -7,7 +7,6 @@ Nothing but the standard library is needed, as for `torch.hub`, so whatever a us
 from __future__ import annotations
 
 import errno
-import fcntl
 import http.client
 import os
 import sys
@@ -110,6 +109,8 @@ def _opened_alone(part: Path) -> Iterator[BinaryIO]:
 
 def _lock(stream: BinaryIO, part: Path) -> None:
     """Wait for the lock on a file; its end comes with the file's closing."""
+    import fcntl  # absent on Windows, where everything but downloads works
+
     try:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,6 +30,7 @@ MODELS = _child(
     host.MODELS,
     "mmseg.models",
     "mmseg_deeplab_ext.backbones",
+    "mmseg_deeplab_ext.conversion.addresses",  # no class, but the checkpoints tf:// and tf-zoo://
     "mmseg_deeplab_ext.decode_heads",
     "mmseg_deeplab_ext.losses",
     "mmseg_deeplab_ext.segmentors",

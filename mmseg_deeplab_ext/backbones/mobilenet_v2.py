@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Sequence
+from typing import Sequence
 
 from torch import nn
 
-from mmseg_deeplab_ext.arch import (
-    MOBILENET_V2,
-    MOBILENET_V2_STEM_WIDTH,
-    MOBILENET_V2_TAP_BLOCKS,
-    mobilenet_v2_expanded_width,
-    mobilenet_v2_width,
+from mmseg_deeplab_ext.backbones.tapped_backbone import (
+    TappedBackbone,
+    truncated_normal_init_cfg,
 )
-from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone
-from mmseg_deeplab_ext.config_values import check_choice
-from mmseg_deeplab_ext.conversion.origins import take_tensorflow_weights
-from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.layers import UnitGeometry, tf_norm_cfg, walk_output_stride
-from mmseg_deeplab_ext.layers.inverted_residual import InvertedResidual, conv3x3_same_module
+from mmseg_deeplab_ext.layers import UnitGeometry, conv_same_module, tf_norm_cfg
+from mmseg_deeplab_ext.layers.inverted_residual import InvertedResidual
 from mmseg_deeplab_ext.registry import MODELS
-from mmseg_deeplab_ext.specs.networks import Backbone
+from mmseg_deeplab_ext.specs import MobileNetV2Spec
 
-_OUTPUT_STRIDES = (8, 16, 32)
-_STEM_STRIDE = 2
 _INITIAL_STD = 0.09  # slim/nets/mobilenet/mobilenet.py training_scope
-_BATCH_NORM_DECAY = 0.997  # there, too
-_BATCH_NORM_EPS = 1e-3  # tf_slim's batch_norm, which the scope does not override
 
 
 @MODELS.register_module()
@@ -82,79 +71,34 @@ class MobileNetV2(TappedBackbone):
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        _check_widen_factor(widen_factor)
-        check_choice("output_stride", output_stride, _OUTPUT_STRIDES)
+        spec = MobileNetV2Spec(widen_factor)
         super().__init__(
-            len(MOBILENET_V2),
+            spec,
+            output_stride=output_stride,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
-            init_cfg=init_cfg or _slim_init_cfg(),
+            init_cfg=init_cfg or truncated_normal_init_cfg(_INITIAL_STD),
         )
         self.widen_factor = widen_factor
-        norm_cfg = tf_norm_cfg(norm_cfg, decay=_BATCH_NORM_DECAY, eps=_BATCH_NORM_EPS)
-        channels = mobilenet_v2_width(MOBILENET_V2_STEM_WIDTH, widen_factor)
+        layers = dict(norm_cfg=tf_norm_cfg(norm_cfg, spec.batch_norm), act_cfg={"type": "ReLU6"})
         # Named as in the ResNets; a ConvModule as a direct child would draw weights of its own.
         self.stem = nn.Sequential(
-            conv3x3_same_module(
-                3, channels, geometry=UnitGeometry(_STEM_STRIDE, 1), norm_cfg=norm_cfg
+            conv_same_module(
+                3, spec.stem_channels, 3, geometry=UnitGeometry(spec.entry_stride), **layers
             )
         )
-        geometry = walk_output_stride(
-            [block.unit_strides for block in MOBILENET_V2],
-            entry_stride=_STEM_STRIDE,
-            output_stride=output_stride,
-        )
-        layers = _make_layers(
-            channels,
-            widen_factor=widen_factor,
-            geometry=geometry,
-            norm_cfg=norm_cfg,
-            with_cp=with_cp,
-        )
-        taps = [(block, MOBILENET_V2[block].units - 1) for block in MOBILENET_V2_TAP_BLOCKS]
-        self._add_layers(layers, tap_units=taps)
-        take_tensorflow_weights(self, Backbone("MobileNetV2", widen_factor))
-
-
-def _make_layers(
-    channels: int,
-    *,
-    widen_factor: float,
-    geometry: list[list[UnitGeometry]],
-    norm_cfg: dict,
-    with_cp: bool,
-) -> Iterator[nn.ModuleList]:
-    """The units of every block, behind a stem with ``channels`` output channels."""
-    for block, units in zip(MOBILENET_V2, geometry):
-        width = mobilenet_v2_width(block.width, widen_factor)
-        layer = nn.ModuleList()
-        for unit in units:
-            layer.append(
+        self._add_layers(
+            [
                 InvertedResidual(
-                    channels,
-                    width,
-                    expanded_channels=mobilenet_v2_expanded_width(channels, block.expansion),
-                    geometry=unit,
-                    norm_cfg=norm_cfg,
+                    unit.in_channels,
+                    unit.channels,
+                    expanded_channels=unit.expanded,
+                    geometry=each,
                     with_cp=with_cp,
+                    **layers,
                 )
-            )
-            channels = width
-        yield layer
-
-
-def _slim_init_cfg() -> list[dict]:
-    # TensorFlow cuts at two standard deviations, PyTorch at the values given.
-    cut = 2 * _INITIAL_STD
-    kernels = {"type": "TruncNormal", "layer": "Conv2d", "std": _INITIAL_STD, "a": -cut, "b": cut}
-    return [kernels, {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]}]
-
-
-def _check_widen_factor(widen_factor: float) -> None:
-    number = isinstance(widen_factor, (int, float)) and not isinstance(widen_factor, bool)
-    if not number or not 0 < widen_factor < float("inf"):
-        raise ConfigError(
-            f"widen_factor={widen_factor!r} must be a number greater than 0: TensorFlow's depth "
-            "multiplier, 1.0 or 0.5 in the official models"
+                for unit, each in zip(units, of_block)
+            ]
+            for units, of_block in zip(spec.blocks, self._walk())
         )

@@ -7,22 +7,12 @@ from typing import Sequence
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from mmseg_deeplab_ext.arch import PLAIN_STEM_WIDTH, RESNET_V1
 from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone
-from mmseg_deeplab_ext.config_values import check_choice
-from mmseg_deeplab_ext.conversion.origins import take_tensorflow_weights
-from mmseg_deeplab_ext.layers import (
-    FUSED_BATCH_NORM_EPS,
-    max_pool_3x3_stride_2_same,
-    tf_norm_cfg,
-    walk_output_stride,
-)
+from mmseg_deeplab_ext.layers import max_pool_3x3_stride_2_same, tf_norm_cfg
+from mmseg_deeplab_ext.layers.output_stride import checked_multi_grid
 from mmseg_deeplab_ext.layers.residual_unit import ResidualUnit
 from mmseg_deeplab_ext.registry import MODELS
-from mmseg_deeplab_ext.specs.networks import Backbone
-
-OUTPUT_STRIDES = (4, 8, 16, 32)
-_STEM_STRIDE = 4
+from mmseg_deeplab_ext.specs import ResNetV1BetaSpec, ResNetV1Spec
 
 
 @MODELS.register_module()
@@ -67,7 +57,7 @@ class ResNetV1(TappedBackbone):
         ConfigError: on an argument outside these values.
     """
 
-    beta = False
+    spec_type: type[ResNetV1Spec] = ResNetV1Spec
 
     def __init__(
         self,
@@ -82,58 +72,49 @@ class ResNetV1(TappedBackbone):
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        check_choice("depth", depth, tuple(RESNET_V1))
-        check_choice("output_stride", output_stride, OUTPUT_STRIDES)
-        arch = RESNET_V1[depth]
+        spec = self.spec_type(depth)
         super().__init__(
-            len(arch.blocks),
+            spec,
+            output_stride=output_stride,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             init_cfg=init_cfg or _he_init_cfg(),
         )
-        self.arch = arch
-        norm_cfg = tf_norm_cfg(norm_cfg, decay=0.95, eps=FUSED_BATCH_NORM_EPS)
-        self.stem, channels = self._make_stem(norm_cfg)
-        geometry = walk_output_stride(
-            [block.unit_strides for block in self.arch.blocks],
-            entry_stride=_STEM_STRIDE,
-            output_stride=output_stride,
-            multi_grid=multi_grid,
+        grid = checked_multi_grid(
+            multi_grid, count=spec.multi_grid_length, place="units in its last block"
         )
-        layers = []
-        for block, units in zip(self.arch.blocks, geometry):
-            layer = nn.ModuleList()
-            for unit in units:
-                layer.append(
-                    ResidualUnit(
-                        channels,
-                        block.width,
-                        expansion=self.arch.expansion,
-                        kernel_sizes=self.arch.kernel_sizes,
-                        geometry=unit,
-                        norm_cfg=norm_cfg,
-                        with_cp=with_cp,
-                    )
-                )
-                channels = block.width * self.arch.expansion
-            layers.append(layer)
-        self._add_layers(layers, tap_units=enumerate(self.arch.tap_units))
-        family = "ResNetV1Beta" if self.beta else "ResNetV1"
-        take_tensorflow_weights(self, Backbone(family, depth))
-
-    def _make_stem(self, norm_cfg: dict) -> tuple[nn.Sequential, int]:
-        """Stem convolutions up to the max pool, and their output channels."""
-        if not self.beta:
-            stem = ConvModule(3, PLAIN_STEM_WIDTH, 7, stride=2, padding=3, norm_cfg=norm_cfg)
-            return nn.Sequential(stem), PLAIN_STEM_WIDTH
-        widths = self.arch.beta_stem
-        return nn.Sequential(
+        norm_cfg = tf_norm_cfg(norm_cfg, spec.batch_norm)
+        channels = [3, *(conv.channels for conv in spec.stem)]
+        self.stem = nn.Sequential(
             *(
-                ConvModule(a, b, 3, stride=stride, padding=1, norm_cfg=norm_cfg)
-                for a, b, stride in zip((3, *widths), widths, (2, 1, 1))
+                ConvModule(
+                    inputs,
+                    conv.channels,
+                    conv.kernel,
+                    stride=conv.stride,
+                    padding=conv.kernel // 2,
+                    norm_cfg=norm_cfg,
+                )
+                for inputs, conv in zip(channels, spec.stem)
             )
-        ), widths[-1]
+        )
+        geometry = self._walk(grids={len(spec.blocks) - 1: [(each,) for each in grid]})
+        self._add_layers(
+            [
+                ResidualUnit(
+                    unit.in_channels,
+                    unit.width,
+                    unit.channels,
+                    kernel_sizes=spec.kernels,
+                    geometry=each,
+                    norm_cfg=norm_cfg,
+                    with_cp=with_cp,
+                )
+                for unit, each in zip(units, of_block)
+            ]
+            for units, of_block in zip(spec.blocks, geometry)
+        )
 
     def _forward_stem(self, x: Tensor) -> Tensor:
         return max_pool_3x3_stride_2_same(self.stem(x))
@@ -149,7 +130,7 @@ class ResNetV1Beta(ResNetV1):
     such as ``open-mmlab://resnet101_v1c`` do not fit.
     """
 
-    beta = True
+    spec_type = ResNetV1BetaSpec
 
 
 def _he_init_cfg() -> list[dict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import Any, Iterable, Sequence
 
 from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
@@ -10,20 +10,22 @@ from torch import Tensor, nn
 
 from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.layers import UnitGeometry, walk_output_stride
+from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, without_prefix
+from mmseg_deeplab_ext.specs.backbone import FINAL_OUTPUT, BackboneSpec
 
-_NUM_OUTPUTS = 4
-_FINAL = _NUM_OUTPUTS - 1
 
+class TappedBackbone(SpecifiedModule, BaseModule):
+    """A stem and layers of units, some of which are tapped.
 
-class TappedBackbone(BaseModule):
-    """A stem and layers of units, three of which are tapped.
-
-    A subclass sets ``stem`` and calls :meth:`_add_layers`. Every unit returns its output and what
-    a decoder would tap there.
+    A subclass sets ``stem`` and calls :meth:`_add_layers`. Every unit maps a state to the next one
+    and to what a decoder would tap there. The state is the feature map, or whatever else a
+    subclass hands from unit to unit.
 
     Args:
-        num_layers: how many layers there will be.
-        out_indices: which of the four feature maps to return, ascending.
+        spec: the network; it says the number of layers, the taps and the output strides.
+        output_stride: ratio of image size to final feature size.
+        out_indices: which of the feature maps to return, ascending.
         frozen_stages: freeze the stem (0), and the first layers (1 and up); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
         init_cfg: initialisation.
@@ -34,38 +36,48 @@ class TappedBackbone(BaseModule):
 
     def __init__(
         self,
-        num_layers: int,
+        spec: BackboneSpec,
         *,
+        output_stride: int,
         out_indices: Sequence[int],
         frozen_stages: int,
         norm_eval: bool,
         init_cfg: dict | list[dict],
     ) -> None:
-        super().__init__(init_cfg)
-        check_choice("frozen_stages", frozen_stages, tuple(range(-1, num_layers + 1)))
-        self.out_indices = _checked_out_indices(out_indices)
+        check_choice("output_stride", output_stride, spec.output_strides)
+        super().__init__(without_prefix(init_cfg, spec.prefix))
+        check_choice("frozen_stages", frozen_stages, tuple(range(-1, len(spec.blocks) + 1)))
+        self.spec = spec
+        self.output_stride = output_stride
+        self.out_indices = _checked_out_indices(out_indices, spec)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.layer_names = [f"layer{number}" for number in range(1, num_layers + 1)]
+        self.layer_names = [f"layer{number}" for number in range(1, len(spec.blocks) + 1)]
+        taps = enumerate(spec.taps)
+        self._tapped = {(tap.block, tap.unit) for i, tap in taps if i in self.out_indices}
 
-    def _add_layers(
-        self, layers: Iterable[nn.ModuleList], *, tap_units: Iterable[tuple[int, int]]
-    ) -> None:
-        """Take over the layers and freeze what has to be frozen.
+    def _walk(self, **grids: Any) -> list[list[UnitGeometry]]:
+        """Stride and dilations of every unit; ``grids`` as in :func:`walk_output_stride`."""
+        return walk_output_stride(
+            [[unit.stride for unit in block] for block in self.spec.blocks],
+            entry_stride=self.spec.entry_stride,
+            output_stride=self.output_stride,
+            **grids,
+        )
 
-        Args:
-            layers: the units, layer by layer.
-            tap_units: layer and unit (from 0) of the feature maps 0, 1 and 2.
-        """
-        for name, layer in zip(self.layer_names, layers):
-            self.add_module(name, layer)
-        taps = enumerate(tap_units)
-        self._tapped = [place for index, place in taps if index in self.out_indices]
+    def _add_layers(self, layers: Iterable[Iterable[nn.Module]]) -> None:
+        """Take over the units, layer by layer, and freeze what has to be frozen."""
+        for name, units in zip(self.layer_names, layers):
+            self.add_module(name, nn.ModuleList(units))
         self._freeze_stages()
 
-    def _forward_stem(self, x: Tensor) -> Tensor:
-        """Everything before the first layer."""
+    def _forward_stem(self, x: Tensor) -> Any:
+        """Everything before the first layer; returns the first state."""
         return self.stem(x)
+
+    def _feature(self, state: Any) -> Tensor:
+        """The final feature map, from the last state."""
+        return state
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Extract the features.
@@ -76,15 +88,15 @@ class TappedBackbone(BaseModule):
         Returns:
             The feature maps of ``out_indices``, each [N, C, ceil(H / stride), ceil(W / stride)].
         """
-        x = self._forward_stem(x)
+        state = self._forward_stem(x)
         outs = []
         for index, name in enumerate(self.layer_names):
             for number, unit in enumerate(getattr(self, name)):
-                x, tap = unit(x)
+                state, tap = unit(state)
                 if (index, number) in self._tapped:
                     outs.append(tap)
-        if _FINAL in self.out_indices:
-            outs.append(x)
+        if FINAL_OUTPUT in self.out_indices:
+            outs.append(self._feature(state))
         return tuple(outs)
 
     def train(self, mode: bool = True) -> TappedBackbone:
@@ -104,11 +116,21 @@ class TappedBackbone(BaseModule):
             module.requires_grad_(False)
 
 
-def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
+def _checked_out_indices(out_indices: Sequence[int], spec: BackboneSpec) -> tuple[int, ...]:
     chosen = whole_numbers("out_indices", out_indices, minimum=0)
-    if list(chosen) != sorted(set(chosen) & set(range(_NUM_OUTPUTS))):
+    taps = range(len(spec.taps))
+    if list(chosen) != sorted(set(chosen) & {*taps, FINAL_OUTPUT}):
+        decoder = f"{', '.join(map(str, taps))}: decoder taps; " if taps else ""
         raise ConfigError(
-            f"out_indices={chosen} must be ascending and different numbers from 0 to {_FINAL} "
-            "(0, 1, 2: decoder taps; 3: final feature map)"
+            f"out_indices={chosen} must be ascending and different numbers from "
+            f"{taps.start if taps else FINAL_OUTPUT} to {FINAL_OUTPUT} "
+            f"({decoder}{FINAL_OUTPUT}: final feature map)"
         )
     return chosen
+
+
+def truncated_normal_init_cfg(std: float) -> list[dict]:
+    """TensorFlow's truncated normal for every convolution, as MMEngine's ``init_cfg``."""
+    # TensorFlow cuts at two standard deviations, PyTorch at the values given.
+    kernels = {"type": "TruncNormal", "layer": "Conv2d", "std": std, "a": -2 * std, "b": 2 * std}
+    return [kernels, {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]}]

@@ -1,12 +1,14 @@
 """``tf://`` and ``tf-zoo://`` as checkpoint schemes of MMEngine.
 
 MMEngine's loader of a scheme sees an address and returns tensors; what they are put into is not
-known here. ``fit.py`` finds out whether they fit.
+known here. ``origins.py`` finds out whether they fit. The registry of models names this module
+among its locations, so that the schemes are there wherever a network of ours is.
 """
 
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,11 +17,10 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint, open_checkpoint
-from mmseg_deeplab_ext.checkpoints.zoo import open_entry
 from mmseg_deeplab_ext.checkpoints.zoo_table import SCHEME as ZOO_SCHEME
 from mmseg_deeplab_ext.conversion.dataset_meta import checkpoint_meta
 from mmseg_deeplab_ext.conversion.from_tensorflow import plan_conversion, read_state_dict
-from mmseg_deeplab_ext.conversion.origins import remember_origin
+from mmseg_deeplab_ext.conversion.origins import Origin
 from mmseg_deeplab_ext.conversion.plan import EMA_CHOICES
 from mmseg_deeplab_ext.errors import CheckpointError
 
@@ -47,11 +48,13 @@ def load_from_tensorflow(address: str, map_location: Any = None) -> dict[str, An
     checkpoint, options = open_address(address)
     with checkpoint:
         plan = plan_conversion(checkpoint, **options)
-        state_dict = read_state_dict(checkpoint, plan)
+        tensors = read_state_dict(checkpoint, plan)
     print_log(f"{address}: {plan.report()}", logger="current")
     if isinstance(map_location, (str, torch.device)):  # else loading moves them to the module's
-        state_dict = {name: tensor.to(map_location) for name, tensor in state_dict.items()}
-    remember_origin(state_dict, address, plan.network)
+        tensors = {name: tensor.to(map_location) for name, tensor in tensors.items()}
+    state_dict = OrderedDict(tensors)
+    # Where PyTorch and MMEngine look for what a state dict says of itself.
+    state_dict._metadata = Origin(address, plan.network)  # type: ignore[attr-defined]
     meta = checkpoint_meta(plan.network, from_zoo=address.startswith(ZOO_SCHEME))
     return {"meta": meta, "state_dict": state_dict}
 
@@ -94,5 +97,7 @@ def open_address(address: str) -> tuple[Checkpoint, dict[str, Any]]:
             raise CheckpointError(f"{address}: {key}={value} is no option; there are {allowed}")
         options[key] = _OPTIONS[key][value]
     if place.startswith(ZOO_SCHEME):
+        from mmseg_deeplab_ext.checkpoints.zoo import open_entry  # with all that downloads need
+
         return open_entry(place), options
     return open_checkpoint(place[len(FILE_SCHEME) :]), options

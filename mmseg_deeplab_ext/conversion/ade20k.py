@@ -15,11 +15,12 @@ from typing import Mapping
 from torch import Tensor
 
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.specs.networks import HEAD_PREFIX, Network
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec, Logits
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 from mmseg_deeplab_ext.tool_paths import tool_path
 
 _CHANNELS = 151
-_LOGITS = tuple(f"{HEAD_PREFIX}conv_seg.{kind}" for kind in ("weight", "bias"))
+_LOGITS = tuple(f"{HeadSpec.prefix}{Logits.module}.{kind}" for kind in ("weight", "bias"))
 
 
 def ade20k_advice(found: int | None, wanted: int | None) -> list[str]:
@@ -41,18 +42,20 @@ def ade20k_advice(found: int | None, wanted: int | None) -> list[str]:
     ]
 
 
-def network_without_background(network: Network) -> Network:
+def network_without_background(network: NetworkSpec) -> NetworkSpec:
     """The network with 150 classes instead of 151 channels.
 
     Raises:
         CheckpointMismatchError: it has another number of channels, or no logits.
     """
-    if network.head is None or network.head.num_classes != _CHANNELS:
+    logits = network.head and network.head.logits
+    if not logits or logits.num_classes != _CHANNELS:
         raise CheckpointMismatchError(
             f"only a network with the {_CHANNELS} channels of ADE20K can do without channel 0; "
             f"this is {network}"
         )
-    return replace(network, head=replace(network.head, num_classes=_CHANNELS - 1))
+    logits = replace(logits, num_classes=_CHANNELS - 1)
+    return replace(network, head=network.head and replace(network.head, logits=logits))
 
 
 def without_background(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

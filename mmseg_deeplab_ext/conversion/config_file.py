@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
 
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.arch import INPUTS
 from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.config_view import pipeline_steps, step_name
 from mmseg_deeplab_ext.conversion.dataset_meta import (
@@ -17,33 +15,17 @@ from mmseg_deeplab_ext.conversion.dataset_meta import (
     class_names_and_colours,
 )
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
-from mmseg_deeplab_ext.specs.networks import Backbone, Network
+from mmseg_deeplab_ext.specs.backbone import Input
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 
 _BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
 _DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
-_OUTPUT_STRIDES = (4, 8, 16, 32)  # of all backbones; MobileNetV2 itself refuses 4
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """What a family of backbones is trained with (feature_extractor.py, train.py, common.py)."""
-
-    multi_grid: tuple[int, ...] | None = None
-    takes_multi_grid: bool = True
-    weight_decay: float = 1e-4
-
-
-_RECIPES = {
-    "ResNetV1Beta": _Recipe(multi_grid=(1, 2, 4)),
-    "ResNetV1": _Recipe(),
-    "MobileNetV2": _Recipe(takes_multi_grid=False, weight_decay=4e-5),
-}
 
 
 def network_config(
-    network: Network,
+    network: NetworkSpec,
     *,
-    output_stride: int = 16,
+    output_stride: int | None = None,
     dilations: Sequence[int] | None = None,
     multi_grid: Sequence[int] | None = None,
     crop_size: tuple[int, int] | None = None,
@@ -55,10 +37,9 @@ def network_config(
 
     Args:
         network: a network with a head and logits.
-        output_stride: of the backbone.
+        output_stride: of the backbone; by default 16.
         dilations: of the ASPP branches, 1 first; by default 1 and multiples of 96 / output_stride.
-        multi_grid: of a ResNet's last block; by default 1, 2, 4 for the ``_beta`` ones (1, 2 for
-            depth 18), else none.
+        multi_grid: of a backbone that takes one; by default that of its published weights.
         crop_size: height and width that whole images are padded to in the evaluation
             (TensorFlow's ``eval_crop_size``); by default the data set's.
 
@@ -67,33 +48,34 @@ def network_config(
         ConfigError: an argument is impossible for this network.
     """
     parts = network.configs()
-    if network.head is None or network.head.num_classes is None:
+    if network.head is None or network.head.logits is None:
         raise CheckpointMismatchError(
             f"no config can be written for {network}: it is no complete segmentation network. In "
             f"a config of your own, its backbone is {parts['backbone']}"
         )
-    recipe = _RECIPES[network.backbone.family]
-    mean, std = INPUTS[network.backbone.family]
-    check_choice("output_stride", output_stride, _OUTPUT_STRIDES)
+    backbone, head = network.backbone, network.head
+    if output_stride is None:
+        output_stride = backbone.default_output_stride
+    check_choice("output_stride", output_stride, backbone.output_strides)
     parts["backbone"]["output_stride"] = output_stride
-    if multi_grid is not None and not recipe.takes_multi_grid:
+    if multi_grid is not None and not backbone.multi_grid_length:
         raise ConfigError(
-            f"multi_grid={multi_grid!r} was given, but {network.backbone} has none: leave it out"
+            f"multi_grid={multi_grid!r} was given, but {backbone} has none: leave it out"
         )
-    if multi_grid is None and recipe.multi_grid is not None:
-        multi_grid = recipe.multi_grid[: 2 if network.backbone.size == 18 else 3]
+    if multi_grid is None:
+        multi_grid = backbone.multi_grid
     if multi_grid is not None:
         parts["backbone"]["multi_grid"] = tuple(multi_grid)
     parts["decode_head"]["dilations"] = tuple(
-        network.head.dilations(output_stride) if dilations is None else dilations
+        head.dilations(output_stride) if dilations is None else dilations
     )
-    data_set = DATA_SETS.get(network.head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
+    data_set = DATA_SETS.get(head.logits.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
     eval_size = data_set.eval_crop_size if crop_size is None else crop_size
     cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
     preprocessor = {
         "type": "SegDataPreProcessor",
-        "mean": list(mean),
-        "std": list(std),
+        "mean": list(backbone.input.mean),
+        "std": list(backbone.input.std),
         "bgr_to_rgb": True,
         "pad_val": 0,
         "seg_pad_val": 255,
@@ -107,10 +89,10 @@ def network_config(
         "train_cfg": {},
         "test_cfg": {"mode": "whole"},
     }
-    cfg["optim_wrapper"]["optimizer"]["weight_decay"] = recipe.weight_decay
+    cfg["optim_wrapper"]["optimizer"]["weight_decay"] = backbone.weight_decay
     if not data_set.alias or data_set.background:
-        _name_classes(cfg, network.head.num_classes, data_set)
-    _pad_crops(cfg, _mean_pixel(network.backbone))
+        _name_classes(cfg, head.logits.num_classes, data_set)
+    _pad_crops(cfg, backbone.input)
     return Config(cfg)
 
 
@@ -159,22 +141,11 @@ def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) ->
             cfg[evaluator]["ignore_index"] = 0
 
 
-def _mean_pixel(backbone: Backbone) -> list[float]:
-    """What TensorFlow pads crops with (feature_extractor.mean_pixel), blue first as images are.
-
-    The plain ResNet-18 is not in TensorFlow's list of networks with a mean: it subtracts one, but
-    pads with grey.
-    """
-    if backbone == Backbone("ResNetV1", 18):
-        return [127.5] * 3
-    mean, _ = INPUTS[backbone.family]
-    return list(reversed(mean))
-
-
-def _pad_crops(cfg: dict[str, Any], mean_pixel: list[float]) -> None:
-    """Let the training pipelines pad with the network's mean pixel and the ignored label."""
+def _pad_crops(cfg: dict[str, Any], network_input: Input) -> None:
+    """Let the training pipelines pad with the network's pixel and the ignored label."""
+    pixel = list(reversed(network_input.pad))  # blue first, as images are loaded
     label = cfg["model"]["data_preprocessor"]["seg_pad_val"]
     for steps in (cfg["train_pipeline"], cfg["train_dataloader"]["dataset"]["pipeline"]):
         for step in pipeline_steps(steps):
             if step_name(step) == "RandomScaleCrop":
-                step["pad_val"] = {"img": mean_pixel, "seg": label}
+                step["pad_val"] = {"img": pixel, "seg": label}

@@ -8,7 +8,7 @@ from typing import Any
 from mmseg.utils import get_classes, get_palette
 
 from mmseg_deeplab_ext.datasets.label_png import voc_colormap
-from mmseg_deeplab_ext.specs.networks import Network
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 
 CLASSES_BY_NUMBER = "classes_by_number"
 """Key of ``meta``: the class names are a guess from the number of classes."""
@@ -64,7 +64,7 @@ def class_names_and_colours(num_classes: int) -> dict[str, list]:
     }
 
 
-def checkpoint_meta(network: Network, *, from_zoo: bool = False) -> dict[str, Any]:
+def checkpoint_meta(network: NetworkSpec, *, from_zoo: bool = False) -> dict[str, Any]:
     """What goes into ``meta`` of a checkpoint: ``dataset_meta``, where there are classes.
 
     TensorFlow's checkpoints name no classes. Only of those in the zoo the number tells them for

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Sequence
 
+from mmseg_deeplab_ext.conversion.comparison import problem_lines
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.specs.deeplab_head_map import LOGITS_SCOPE
-from mmseg_deeplab_ext.specs.detect import Shapes, detect_network
-from mmseg_deeplab_ext.specs.networks import Network
+from mmseg_deeplab_ext.specs.backbone import Shapes
+from mmseg_deeplab_ext.specs.deeplab_head import Logits
+from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
 from mmseg_deeplab_ext.specs.rule import Rule
 from mmseg_deeplab_ext.specs.variables import (
     AVERAGE,
@@ -17,7 +18,6 @@ from mmseg_deeplab_ext.specs.variables import (
     SUFFIXES,
     owner,
 )
-from mmseg_deeplab_ext.wording import listed
 
 EMA_CHOICES = ("auto", "always", "never")
 _STATISTICS = ("/moving_mean", "/moving_variance")
@@ -28,12 +28,12 @@ class Plan:
     """What is taken from a checkpoint, and why the rest is not.
 
     Attributes:
-        network: what the checkpoint is; ``head.num_classes`` is None if the logits are dropped.
+        network: what the checkpoint is; ``head.logits`` is None if they are dropped.
         sources: every rule with the variable that is read for it.
         ignored: every other variable -> the reason.
     """
 
-    network: Network
+    network: NetworkSpec
     sources: list[tuple[Rule, str]]
     ignored: dict[str, str]
 
@@ -72,8 +72,8 @@ def make_plan(
     if ema not in EMA_CHOICES:
         raise CheckpointMismatchError(f"ema={ema!r} must be one of {', '.join(EMA_CHOICES)}")
     network = detect_network(shapes)
-    if drop_logits and network.head:
-        network = replace(network, head=replace(network.head, num_classes=None))
+    if drop_logits:
+        network = network.without_logits()
     rules = network.rules()
     averages = _take_averages(shapes, rules, ema)
     sources = [(rule, _source(shapes, rule.tf_name, averages=averages)) for rule in rules]
@@ -121,23 +121,17 @@ def _source(shapes: Shapes, name: str, *, averages: bool) -> str:
     return average
 
 
-def _reason(name: str, network: Network, expected: set[str], *, averages: bool) -> str:
+def _reason(name: str, network: NetworkSpec, expected: set[str], *, averages: bool) -> str:
     """Why a variable that is not used may be left out; empty if nothing explains it."""
     base, suffix = owner(name)
     if base.rpartition("/")[2] in BOOKKEEPING:
         return BOOKKEEPING[base.rpartition("/")[2]]
-    if network.backbone.classifier_of(base):
+    if network.backbone.is_classifier(base):
         return "ImageNet classifier, which segmentation does not have"
-    dropped = network.head and network.head.num_classes is None
-    if dropped and base.startswith(LOGITS_SCOPE):
+    if network.head and network.head.logits is None and Logits.owns(base):
         return "logits, dropped on request"
     if base not in expected:
         return ""
     if not suffix:
         return "raw weight, whose moving average is used"
     return f"{SUFFIXES[suffix]}" + ", the raw weight is used" * (suffix == AVERAGE and not averages)
-
-
-def problem_lines(problems: dict[str, list[str]]) -> list[str]:
-    """A line for every kind of problem that there is: how many, what, and the names."""
-    return [f"  {len(names)} {what}: {listed(names)}" for what, names in problems.items() if names]

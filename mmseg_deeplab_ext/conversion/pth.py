@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import OrderedDict
 from contextlib import contextmanager
 from typing import Any, Iterator, Mapping
 
@@ -32,8 +33,6 @@ def demand_pth(checkpoint: str) -> None:
         return
     if looks_like_tensorflow(checkpoint):
         reason = f"is a TensorFlow checkpoint; write {FILE_SCHEME}{checkpoint}"
-    elif os.path.isfile(checkpoint):
-        return
     elif os.path.isdir(checkpoint):
         files = sorted(glob.glob(os.path.join(glob.escape(checkpoint), "*.pth")))
         newest = find_latest_checkpoint(checkpoint) if files else None
@@ -109,7 +108,10 @@ def state_dict_of(content: Any, *, source: str) -> dict[str, Tensor]:
             f"{source}: expected tensors only, or a 'state_dict' of them; no tensors are: "
             + listed(others)
         )
-    return {re.sub(r"^module\.", "", str(name)): value for name, value in state.items()}
+    result = OrderedDict((re.sub(r"^module\.", "", str(n)), value) for n, value in state.items())
+    if hasattr(state, "_metadata"):  # PyTorch's: versions of modules, and our own origin
+        result._metadata = state._metadata  # type: ignore[attr-defined]
+    return result
 
 
 def _dictionary(content: Any, source: str) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,10 +20,8 @@ from mmseg_deeplab_ext.conversion.from_tensorflow import read_state_dict
 from mmseg_deeplab_ext.conversion.plan import Plan
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, CheckpointWriteError
 from mmseg_deeplab_ext.registry import MODELS
-from mmseg_deeplab_ext.specs.networks import Network, network_of_model
+from mmseg_deeplab_ext.specs.network import NetworkSpec, network_of_model
 from mmseg_deeplab_ext.tool_paths import tool_path
-
-_IN_WORDS = {"num_rates": "atrous branches (dilations are 1, and a rate for each of them)"}
 
 
 @dataclass(frozen=True)
@@ -121,18 +119,23 @@ def convert(
         raise CheckpointWriteError(f"{outputs} can't be written: {error}") from error
 
 
-def _check_network(cfg: Config, network: Network) -> None:
+def _check_network(cfg: Config, network: NetworkSpec) -> None:
     """Demand that a config can be built, and builds the network that the file holds."""
     with torch.device("meta"):  # at no cost
         parts = {part: MODELS.build(cfg.model[part]) for part in network.configs()}
-    found = asdict(replace(network, imagenet_classes=None))
-    built = asdict(network_of_model(SimpleNamespace(**parts)))
+    built = network_of_model(SimpleNamespace(**parts))
     differences = [
-        f"{_IN_WORDS.get(key, key)}: {value} in the file, {built[part][key]} in the config"
-        for part in ("backbone", "head")
-        for key, value in found[part].items()
-        if built[part][key] != value
+        f"{key}: {value} in the file, {built.parts[part].options()[key]} in the config"
+        for part, spec in network.parts.items()
+        for key, value in spec.options().items()
+        if built.parts[part].options()[key] != value
     ]
+    rates = [spec.head.context.num_rates for spec in (network, built) if spec.head]
+    if len(set(rates)) > 1:
+        differences.append(
+            f"atrous branches (dilations are 1, and a rate for each of them): {rates[0]} in the "
+            f"file, {rates[1]} in the config"
+        )
     if differences:
         raise CheckpointMismatchError(
             f"the config would build another network than {network}. {'; '.join(differences)}"

@@ -13,16 +13,20 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.conversion.comparison import differences, problem_lines, weight_shapes
 from mmseg_deeplab_ext.conversion.pth import load_pth, state_dict_of
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
-from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.network import rules_of_model
 from mmseg_deeplab_ext.specs.rule import Rule
 from mmseg_deeplab_ext.wording import listed
 
 GLOBAL_STEP = "global_step"
 """TensorFlow's variable for the number of training steps taken, an int64 scalar."""
 
-_COUNTER = ".num_batches_tracked"  # PyTorch's batch norm counts batches, TensorFlow's does not.
+_NO_PLACE = (
+    "without a place in TensorFlow's network (an auxiliary head is left out with "
+    "--drop auxiliary_head)"
+)
 _EXACT_AS_FLOAT32 = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -115,32 +119,21 @@ def _names_below(modules: Sequence[str], names: Iterable[str]) -> set[str]:
 
 
 def _check(
-    rules: list[Rule],
+    rules: Sequence[Rule],
     *,
     expected: Mapping[str, torch.Tensor],
     found: Mapping[str, torch.Tensor],
 ) -> None:
     """Find everything in a state dict that does not fit, and tell it at once."""
-    needed = {rule.torch_name for rule in rules}
-    both = sorted(needed & found.keys())
-    problems = {
-        "missing": sorted(needed - found.keys()),
-        "of another shape": [
-            f"{name} {list(found[name].shape)} instead of {list(expected[name].shape)}"
-            for name in both
-            if found[name].shape != expected[name].shape
-        ],
-        "not exactly convertible to float32": [
-            f"{name} {found[name].dtype}"
-            for name in both
-            if found[name].dtype not in _EXACT_AS_FLOAT32
-        ],
-        "without a place in TensorFlow's network (an auxiliary head is left out with "
-        "--drop auxiliary_head)": [
-            name for name in sorted(found.keys() - needed) if not name.endswith(_COUNTER)
-        ],
-    }
-    lines = [f"  {len(names)} {what}: {listed(names)}" for what, names in problems.items() if names]
+    wanted = {rule.torch_name: tuple(expected[rule.torch_name].shape) for rule in rules}
+    problems = differences(weight_shapes(found), wanted)
+    problems["not exactly convertible to float32"] = [
+        f"{name} {found[name].dtype}"
+        for name in wanted
+        if name in found and found[name].dtype not in _EXACT_AS_FLOAT32
+    ]
+    problems[_NO_PLACE] = problems.pop("left over in the file")
+    lines = problem_lines(problems)
     if lines:
         raise CheckpointMismatchError(
             "\n".join(["the tensors do not fit the model of the config:", *lines])

@@ -12,16 +12,15 @@ from torch import Tensor
 
 from mmseg_deeplab_ext.conversion.addresses import is_address
 from mmseg_deeplab_ext.conversion.ade20k import ade20k_advice
-from mmseg_deeplab_ext.conversion.plan import problem_lines
+from mmseg_deeplab_ext.conversion.comparison import differences, problem_lines, weight_shapes
 from mmseg_deeplab_ext.conversion.pth import demand_pth
 from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointMismatchError, ConfigError
+from mmseg_deeplab_ext.specs.deeplab_head import Logits
 from mmseg_deeplab_ext.wording import listed
 
 _NOT_PREDICTING = "auxiliary_head."
 """Weights that only the training uses: a checkpoint may lack them, or have them besides."""
-# How many batches a batch norm has seen changes no prediction; TensorFlow does not count.
-_COUNTER = "num_batches_tracked"
-_LAST_LAYER = "conv_seg.weight"
+_LAST_LAYER = f"{Logits.module}.weight"
 _BRANCH = re.compile(r"decode_head\.aspp\.branches\.(\d+)\.")
 
 
@@ -93,11 +92,7 @@ def notes_on_start(
     Raises:
         CheckpointMismatchError: The model gets nothing at all.
     """
-    if not any(
-        name in found and found[name].shape == value.shape
-        for name, value in wanted.items()
-        if not name.endswith(_COUNTER)
-    ):
+    if weight_shapes(found).items().isdisjoint(weight_shapes(wanted).items()):
         raise CheckpointMismatchError(
             f"no weight of {source} fits the config's model: it has {len(found)} weights "
             f"({', '.join(list(found)[:3])}, ...), and the model {len(wanted)} "
@@ -113,17 +108,7 @@ def notes_on_start(
 
 
 def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    problems = {
-        "of another shape": [
-            f"{name} {list(found[name].shape)} in the file, {list(wanted[name].shape)} in the model"
-            for name in wanted
-            if name in found and found[name].shape != wanted[name].shape
-        ],
-        "missing in the file": [
-            name for name in wanted if name not in found and not name.endswith(_COUNTER)
-        ],
-        "left over in the file": [name for name in found if name not in wanted],
-    }
+    problems = differences(weight_shapes(found), weight_shapes(wanted))
     predicting = {
         what: [name for name in names if not name.startswith(_NOT_PREDICTING)]
         for what, names in problems.items()

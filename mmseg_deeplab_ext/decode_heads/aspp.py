@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import Iterator, Sequence
+from typing import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -16,15 +15,30 @@ from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.scale_dimension import scale_size
 from mmseg_deeplab_ext.layers.separable_conv import SeparableConvModule
+from mmseg_deeplab_ext.specs.deeplab_head import Aspp
+
+RELU = {"type": "ReLU"}
 
 
 def conv3x3_module(
-    in_channels: int, out_channels: int, *, separable: bool, dilation: int = 1, norm_cfg: dict
+    in_channels: int,
+    out_channels: int,
+    *,
+    separable: bool,
+    dilation: int = 1,
+    norm_cfg: dict,
+    act_cfg: dict,
 ) -> nn.Module:
-    """A 3x3 convolution with batch norm and ReLU, dense or depthwise separable."""
+    """A 3x3 convolution with batch norm and activation, dense or depthwise separable."""
     module = SeparableConvModule if separable else ConvModule
     return module(
-        in_channels, out_channels, 3, padding=dilation, dilation=dilation, norm_cfg=norm_cfg
+        in_channels,
+        out_channels,
+        3,
+        padding=dilation,
+        dilation=dilation,
+        norm_cfg=norm_cfg,
+        act_cfg=act_cfg,
     )
 
 
@@ -54,19 +68,23 @@ class ImagePooling(BaseModule):
         super().__init__()
         self.crop_size = crop_size
         self.output_stride = output_stride
-        self.image_scale = 1.0  # see scaled_windows
         self.stride = stride
         self.conv = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, image_scale: float = 1.0) -> Tensor:
         """Pool [N, in_channels, H, W] and return it as [N, channels, H, W].
+
+        Args:
+            x: the feature map.
+            image_scale: of the image that it comes from. TensorFlow's ``multi_scale_logits``
+                scales ``image_pooling_crop_size`` with the crop.
 
         Raises:
             ConfigError: if the window is larger than the feature map, or batch norm would have to
                 be trained on one value per channel.
         """
         size = x.shape[-2:]
-        window = self._window()
+        window = self._window(image_scale)
         if window is None:
             pooled = x.mean(dim=(2, 3), keepdim=True)
         elif window[0] > size[0] or window[1] > size[1]:
@@ -87,31 +105,15 @@ class ImagePooling(BaseModule):
             self.conv(pooled), size=size, mode="bilinear", align_corners=True, warning=False
         )
 
-    def _window(self) -> tuple[int, int] | None:
+    def _window(self, image_scale: float) -> tuple[int, int] | None:
         """The pooled window in cells of the feature map."""
         if self.crop_size is None:
             return None
-        return scale_size(scale_size(self.crop_size, self.image_scale), 1 / self.output_stride)
+        return scale_size(scale_size(self.crop_size, image_scale), 1 / self.output_stride)
 
 
 def _trains(module: nn.Module) -> bool:
     return isinstance(module, nn.BatchNorm2d) and module.training
-
-
-@contextmanager
-def scaled_windows(model: nn.Module, scale: float) -> Iterator[None]:
-    """Scale the pooled windows of a network with its images, for the length of a block.
-
-    TensorFlow's ``multi_scale_logits`` scales ``image_pooling_crop_size`` with the crop.
-    """
-    poolings = [module for module in model.modules() if isinstance(module, ImagePooling)]
-    try:
-        for pooling in poolings:
-            pooling.image_scale = scale
-        yield
-    finally:
-        for pooling in poolings:
-            pooling.image_scale = 1.0
 
 
 class ASPP(BaseModule):
@@ -121,56 +123,68 @@ class ASPP(BaseModule):
     branches of ``dilations``.
 
     Args:
-        in_channels: input channels.
-        channels: channels of every branch and of the output.
+        spec: channels and branches.
         dilations: one branch each. The first is 1, the 1x1 convolution (``aspp0``); the others
             are 3x3 convolutions with that dilation.
-        separable: depthwise separable 3x3 branches.
-        image_pooling: arguments of :class:`ImagePooling`, or None for no such branch.
+        window: arguments of :class:`ImagePooling`, see :func:`image_pooling_args`.
         dropout_ratio: elementwise dropout after the projection.
         norm_cfg: MMCV norm config.
+        act_cfg: MMCV activation config, for all branches but the image pooling.
     """
 
     def __init__(
         self,
-        in_channels: int,
-        channels: int,
+        spec: Aspp,
         *,
         dilations: Sequence[int],
-        separable: bool,
-        image_pooling: dict | None,
+        window: dict | None,
         dropout_ratio: float,
         norm_cfg: dict,
+        act_cfg: dict = RELU,
     ) -> None:
         super().__init__()
-        dilations = whole_numbers("dilations", dilations, minimum=1)
-        if dilations[0] != 1:
-            raise ConfigError(
-                f"dilations={dilations} must start with 1, the 1x1 branch: for example "
-                "(1, 6, 12, 18) at output stride 16, (1, 12, 24, 36) at 8"
-            )
+        inputs, channels = spec.in_channels, spec.channels
+        layers = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.image_pooling = None
-        if image_pooling is not None:
-            self.image_pooling = ImagePooling(
-                in_channels, channels, norm_cfg=norm_cfg, **image_pooling
-            )
-        self.branches = ModuleList([ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)])
+        if spec.image_pooling:
+            # Its ReLU is never bounded (model.py).
+            self.image_pooling = ImagePooling(inputs, channels, norm_cfg=norm_cfg, **window or {})
+        self.branches = ModuleList([ConvModule(inputs, channels, 1, **layers)])
         for dilation in dilations[1:]:
             self.branches.append(
                 conv3x3_module(
-                    in_channels, channels, separable=separable, dilation=dilation, norm_cfg=norm_cfg
+                    inputs, channels, separable=spec.separable, dilation=dilation, **layers
                 )
             )
-        concatenated = channels * (len(self.branches) + (image_pooling is not None))
-        self.projection = ConvModule(concatenated, channels, 1, norm_cfg=norm_cfg)
+        self.projection = ConvModule(spec.concatenated, channels, 1, **layers)
         self.dropout = nn.Dropout(dropout_ratio)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, in_channels, H, W] to [N, channels, H, W]."""
+    def forward(self, x: Tensor, image_scale: float = 1.0) -> Tensor:
+        """Map [N, in_channels, H, W] to [N, channels, H, W].
+
+        Args:
+            x: the feature map.
+            image_scale: see :meth:`ImagePooling.forward`.
+        """
         features = [branch(x) for branch in self.branches]
         if self.image_pooling is not None:
-            features.insert(0, self.image_pooling(x))
+            features.insert(0, self.image_pooling(x, image_scale))
         return self.dropout(self.projection(torch.cat(features, dim=1)))
+
+
+def checked_dilations(dilations: Sequence[int]) -> tuple[int, ...]:
+    """The dilations of the branches, the 1x1 branch first.
+
+    Raises:
+        ConfigError: they are no whole numbers that begin with 1.
+    """
+    checked = whole_numbers("dilations", dilations, minimum=1)
+    if checked[0] != 1:
+        raise ConfigError(
+            f"dilations={checked} must start with 1, the 1x1 branch: for example "
+            "(1, 6, 12, 18) at output stride 16, (1, 12, 24, 36) at 8"
+        )
+    return checked
 
 
 def image_pooling_args(image_pooling: bool | dict) -> dict | None:

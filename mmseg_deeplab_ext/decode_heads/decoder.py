@@ -11,7 +11,7 @@ from mmseg.models.utils import resize
 from torch import Tensor
 
 from mmseg_deeplab_ext.config_values import whole_numbers
-from mmseg_deeplab_ext.decode_heads.aspp import conv3x3_module
+from mmseg_deeplab_ext.decode_heads.aspp import RELU, conv3x3_module
 from mmseg_deeplab_ext.errors import ConfigError
 
 
@@ -25,6 +25,7 @@ class DecoderStage(BaseModule):
         channels: output channels.
         separable: depthwise separable 3x3 convolutions.
         norm_cfg: MMCV norm config.
+        act_cfg: MMCV activation config.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class DecoderStage(BaseModule):
         channels: int,
         separable: bool,
         norm_cfg: dict,
+        act_cfg: dict = RELU,
     ) -> None:
         super().__init__()
-        self.projection = ConvModule(c1_in_channels, c1_channels, 1, norm_cfg=norm_cfg)
+        layers = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.projection = ConvModule(c1_in_channels, c1_channels, 1, **layers)
         self.convs = ModuleList(
-            conv3x3_module(width, channels, separable=separable, norm_cfg=norm_cfg)
+            conv3x3_module(width, channels, separable=separable, **layers)
             for width in (in_channels + c1_channels, channels)
         )
 

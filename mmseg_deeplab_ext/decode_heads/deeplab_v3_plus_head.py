@@ -10,18 +10,18 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_deeplab_ext.conversion.origins import take_tensorflow_weights
-from mmseg_deeplab_ext.decode_heads.aspp import ASPP, image_pooling_args
+from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations, image_pooling_args
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.layers import FUSED_BATCH_NORM_EPS, tf_norm_cfg
+from mmseg_deeplab_ext.layers import tf_norm_cfg
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
+from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, without_prefix
 from mmseg_deeplab_ext.registry import MODELS
-from mmseg_deeplab_ext.specs.networks import Head
+from mmseg_deeplab_ext.specs.deeplab_head import HEAD_BATCH_NORM, HeadSpec
 
 
 @MODELS.register_module()
-class DeepLabV3PlusHead(BaseDecodeHead):
+class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
     """DeepLabv3+ (with ``c1_in_channels``) or DeepLabv3 (without), as in the official code.
 
     A :class:`BaseDecodeHead`: losses, samplers, sliding windows and test-time augmentation of
@@ -94,7 +94,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
                 f"DeepLabV3PlusHead takes no {', '.join(fixed)}: its activations, convolutions and "
                 "inputs are TensorFlow's; leave the key out"
             )
-        norm_cfg = tf_norm_cfg(norm_cfg, decay=0.9997, eps=FUSED_BATCH_NORM_EPS)
+        norm_cfg = tf_norm_cfg(norm_cfg, HEAD_BATCH_NORM)
         stages = decoder_stages(c1_in_index, c1_in_channels, c1_channels)
         aspp_channels = aspp_channels or channels
         if not stages and aspp_channels != channels:
@@ -102,6 +102,10 @@ class DeepLabV3PlusHead(BaseDecodeHead):
                 f"aspp_channels={aspp_channels} and channels={channels} must be equal in a head "
                 "without decoder (c1_in_channels=0)"
             )
+        dilations = checked_dilations(dilations)
+        window = image_pooling_args(image_pooling)
+        if "init_cfg" in kwargs:
+            kwargs["init_cfg"] = without_prefix(kwargs["init_cfg"], HeadSpec.prefix)
         super().__init__(
             in_channels,
             channels,
@@ -113,48 +117,46 @@ class DeepLabV3PlusHead(BaseDecodeHead):
             loss_decode=loss_decode or {"type": "mmseg_deeplab_ext.DeepLabCrossEntropyLoss"},
             **kwargs,
         )
+        self.spec = HeadSpec.of(
+            in_channels=in_channels,
+            channels=channels,
+            num_classes=self.out_channels,
+            num_rates=len(dilations) - 1,
+            aspp_channels=aspp_channels,
+            aspp_separable=aspp_separable,
+            image_pooling=window is not None,
+            c1_in_channels=tuple(width for _, width, _ in stages),
+            c1_channels=tuple(width for _, _, width in stages),
+            decoder_separable=decoder_separable,
+        )
         self.dropout_ratio = dropout_ratio
         self.upsample_logits = upsample_logits
         self.aspp = ASPP(
-            in_channels,
-            aspp_channels,
+            self.spec.context,
             dilations=dilations,
-            separable=aspp_separable,
-            image_pooling=image_pooling_args(image_pooling),
+            window=window,
             dropout_ratio=dropout_ratio,
             norm_cfg=norm_cfg,
         )
         self.c1_in_index = [index for index, _, _ in stages]
         self.decoder = ModuleList(
             DecoderStage(
-                channels if number else aspp_channels,
-                c1_in_channels=in_width,
-                c1_channels=out_width,
+                inputs,
+                c1_in_channels=tap,
+                c1_channels=projected,
                 channels=channels,
                 separable=decoder_separable,
                 norm_cfg=norm_cfg,
             )
-            for number, (_, in_width, out_width) in enumerate(stages)
+            for inputs, tap, projected in self.spec.stages
         )
-        tf_weights = Head(
-            in_channels=in_channels,
-            channels=channels,
-            num_classes=self.out_channels,
-            num_rates=len(dilations) - 1,
-            aspp_channels=aspp_channels,
-            aspp_separable=aspp_separable or len(dilations) == 1,
-            image_pooling=bool(image_pooling),
-            c1_in_channels=tuple(width for _, width, _ in stages),
-            c1_channels=tuple(width for _, _, width in stages),
-            decoder_separable=decoder_separable or not stages,
-        )
-        take_tensorflow_weights(self, tf_weights)
 
-    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, inputs: tuple[Tensor, ...], *, image_scale: float = 1.0) -> Tensor:
         """Compute the logits.
 
         Args:
             inputs: the backbone's feature maps.
+            image_scale: of the image that they come from, for an image pooling with a crop size.
 
         Returns:
             [N, num_classes, h, w] at the last tap's size (the final feature's without decoder).
@@ -162,7 +164,8 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         Raises:
             ConfigError: if the backbone has no such feature map, or one of another width.
         """
-        x = self.aspp(_pick(inputs, "in_index", self.in_index, channels=self.in_channels))
+        x = _pick(inputs, "in_index", self.in_index, channels=self.in_channels)
+        x = self.aspp(x, image_scale)
         for index, stage in zip(self.c1_in_index, self.decoder):
             width = stage.projection.in_channels
             x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))

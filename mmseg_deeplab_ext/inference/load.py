@@ -19,7 +19,7 @@ from mmseg_deeplab_ext.conversion.pth import load_pth, state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights
 from mmseg_deeplab_ext.datasets.label_png import voc_colormap
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.specs.networks import network_of_model
+from mmseg_deeplab_ext.specs.network import network_of_model
 
 
 def load_network(

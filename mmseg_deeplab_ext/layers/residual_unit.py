@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import torch.utils.checkpoint as cp
-from mmcv.cnn import build_conv_layer, build_norm_layer
+from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.layers.output_stride import UnitGeometry
+
+_RELU = {"type": "ReLU"}
 
 
 class ResidualUnit(BaseModule):
     """Post-activation residual unit with its stride on the last 3x3 convolution.
 
     Covers both official kinds: ``bottleneck`` (1x1, 3x3, 1x1) and ``lite_bottleneck`` (3x3, 3x3).
-    Every convolution is followed by batch norm, all but the last also by ReLU. A projection on
-    the shortcut exists only where the channels change, which never coincides with a stride; the
-    shortcut of a strided unit is plain subsampling (slim's 1x1 max pool).
+    Every convolution is followed by batch norm, all but the last also by the activation. A
+    projection on the shortcut exists only where the channels change, which never coincides with a
+    stride; the shortcut of a strided unit is plain subsampling (slim's 1x1 max pool).
 
     Args:
         in_channels: input channels.
-        width: channels of the 3x3 convolutions.
-        expansion: output channels are ``width * expansion``.
+        width: output channels of all convolutions but the last.
+        out_channels: output channels.
         kernel_sizes: kernel of each convolution.
         geometry: stride and dilation of the unit.
         norm_cfg: MMCV norm config.
+        act_cfg: MMCV activation config.
         with_cp: recompute the unit in the backward pass to save memory.
     """
 
@@ -34,18 +37,18 @@ class ResidualUnit(BaseModule):
         self,
         in_channels: int,
         width: int,
+        out_channels: int,
         *,
-        expansion: int,
         kernel_sizes: Sequence[int],
         geometry: UnitGeometry,
         norm_cfg: dict,
+        act_cfg: dict = _RELU,
         with_cp: bool = False,
     ) -> None:
         super().__init__()
         self.stride = geometry.stride
         self.num_convs = len(kernel_sizes)
         self.with_cp = with_cp
-        out_channels = width * expansion
         last_3x3 = max(i for i, kernel in enumerate(kernel_sizes) if kernel == 3)
         channels = in_channels
         for i, kernel in enumerate(kernel_sizes):
@@ -66,13 +69,18 @@ class ResidualUnit(BaseModule):
             self.add_module(f"conv{i + 1}", conv)
             self.add_module(f"bn{i + 1}", build_norm_layer(norm_cfg, planes)[1])
             channels = planes
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = build_activation_layer(act_cfg)
         self.downsample = None
         if in_channels != out_channels:
             self.downsample = nn.Sequential(
                 build_conv_layer(None, in_channels, out_channels, 1, bias=False),
                 build_norm_layer(norm_cfg, out_channels)[1],
             )
+
+    def _convs(self) -> Iterator[tuple[nn.Module, nn.Module]]:
+        """The convolutions of the residual branch, each with its batch norm."""
+        for i in range(1, self.num_convs + 1):
+            yield getattr(self, f"conv{i}"), getattr(self, f"bn{i}")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run the unit.
@@ -81,8 +89,8 @@ class ResidualUnit(BaseModule):
             x: [N, in_channels, H, W].
 
         Returns:
-            The unit's output, and its residual branch before the addition and ReLU (the
-            DeepLab decoder's low-level feature); both [N, width * expansion, ceil(H / stride),
+            The unit's output, and its residual branch before the addition and the activation (the
+            DeepLab decoder's low-level feature); both [N, out_channels, ceil(H / stride),
             ceil(W / stride)].
         """
         if self.with_cp and x.requires_grad:
@@ -95,8 +103,8 @@ class ResidualUnit(BaseModule):
         else:
             shortcut = self.downsample(x)
         residual = x
-        for i in range(1, self.num_convs + 1):
-            residual = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(residual))
-            if i < self.num_convs:
+        for number, (conv, norm) in enumerate(self._convs(), start=1):
+            residual = norm(conv(residual))
+            if number < self.num_convs:
                 residual = self.relu(residual)
         return self.relu(residual + shortcut), residual

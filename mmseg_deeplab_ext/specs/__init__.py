@@ -1,1 +1,12 @@
-"""What each official network is, as plain data; importable without PyTorch."""
+"""What each official network is, as plain data: importable without PyTorch.
+
+``BACKBONES`` is the one list of families. A new one is a file here, a file in ``backbones`` that
+builds it, and a line in this list.
+"""
+
+from mmseg_deeplab_ext.specs.mobilenet_v2 import MobileNetV2Spec
+from mmseg_deeplab_ext.specs.resnet_v1 import ResNetV1BetaSpec, ResNetV1Spec
+
+BACKBONES = (ResNetV1BetaSpec, ResNetV1Spec, MobileNetV2Spec)
+
+__all__ = ["BACKBONES", "MobileNetV2Spec", "ResNetV1BetaSpec", "ResNetV1Spec"]

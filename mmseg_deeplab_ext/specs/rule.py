@@ -1,4 +1,4 @@
-"""Rules that pair a TensorFlow variable with a PyTorch tensor; no model or file format is known."""
+"""A rule pairs a TensorFlow variable with a PyTorch tensor; no model or file format is known."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ LAYOUTS = {
     "depthwise": (2, 3, 0, 1),  # HWIM -> I,M,H,W, then I*M,1,H,W (M is 1 in every official network)
 }
 """Axes of the PyTorch tensor in terms of the TensorFlow one."""
+
+_BATCH_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 
 @dataclass(frozen=True)
@@ -48,46 +55,66 @@ class Rule:
         return value if axes is None else value.transpose(np.argsort(axes))
 
 
-_BATCH_NORM = {
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-
-
-def conv_batch_norm_rules(
-    tf_scope: str, torch_conv: str, torch_norm: str, *, shape: tuple[int, int, int, int]
+def conv_rules(
+    tf_scope: str,
+    torch_conv: str,
+    *,
+    shape: tuple[int, int, int, int],
+    norm: str | None = None,
+    norm_scope: str | None = None,
+    bias: bool = False,
 ) -> Iterator[Rule]:
-    """Rules of a slim convolution without bias and the batch norm inside its scope.
+    """Rules of a convolution and of what belongs to it.
 
     Args:
-        tf_scope: TensorFlow's scope of both.
+        tf_scope: TensorFlow's scope of the convolution.
         torch_conv: name of the convolution.
-        torch_norm: name of the batch norm.
         shape: of the kernel: height, width, input and output channels.
+        norm: name of the batch norm behind it; None where there is none.
+        norm_scope: TensorFlow's scope of the batch norm; by default ``BatchNorm`` within the
+            convolution's, as slim has it.
+        bias: whether the convolution has one.
     """
     yield Rule(f"{tf_scope}/weights", f"{torch_conv}.weight", shape, "conv")
-    yield from _batch_norm_rules(tf_scope, torch_norm, channels=shape[3])
+    if bias:
+        yield Rule(f"{tf_scope}/biases", f"{torch_conv}.bias", shape[3:])
+    if norm is not None:
+        yield from norm_rules(norm_scope or f"{tf_scope}/BatchNorm", norm, channels=shape[3])
+
+
+def depthwise_rules(
+    tf_scope: str, torch_conv: str, *, channels: int, kernel: int = 3, norm: str | None = None
+) -> Iterator[Rule]:
+    """Rules of a depthwise convolution, with the batch norm in its scope if ``norm`` names one."""
+    shape = (kernel, kernel, channels, 1)
+    yield Rule(f"{tf_scope}/depthwise_weights", f"{torch_conv}.weight", shape, "depthwise")
+    if norm is not None:
+        yield from norm_rules(f"{tf_scope}/BatchNorm", norm, channels=channels)
+
+
+def norm_rules(tf_scope: str, torch_norm: str, *, channels: int) -> Iterator[Rule]:
+    """Rules of a batch norm."""
+    for tf_leaf, torch_leaf in _BATCH_NORM.items():
+        yield Rule(f"{tf_scope}/{tf_leaf}", f"{torch_norm}.{torch_leaf}", (channels,))
 
 
 def conv_module_rules(
     tf_scope: str, torch_name: str, *, shape: tuple[int, int, int, int]
 ) -> Iterator[Rule]:
-    """Rules of a slim convolution that is an MMCV ``ConvModule`` here; ``shape`` as above."""
-    yield from conv_batch_norm_rules(
-        tf_scope, f"{torch_name}.conv", f"{torch_name}.bn", shape=shape
+    """Rules of a convolution with batch norm that is an MMCV ``ConvModule`` here."""
+    yield from conv_rules(tf_scope, f"{torch_name}.conv", shape=shape, norm=f"{torch_name}.bn")
+
+
+def depthwise_module_rules(
+    tf_scope: str, torch_name: str, *, channels: int, kernel: int = 3
+) -> Iterator[Rule]:
+    """Rules of a depthwise convolution with batch norm that is an MMCV ``ConvModule`` here."""
+    yield from depthwise_rules(
+        tf_scope, f"{torch_name}.conv", channels=channels, kernel=kernel, norm=f"{torch_name}.bn"
     )
 
 
-def depthwise_module_rules(tf_scope: str, torch_name: str, *, channels: int) -> Iterator[Rule]:
-    """Rules of a 3x3 depthwise convolution that is an MMCV ``ConvModule`` here."""
-    kernel = (3, 3, channels, 1)
-    yield Rule(f"{tf_scope}/depthwise_weights", f"{torch_name}.conv.weight", kernel, "depthwise")
-    yield from _batch_norm_rules(tf_scope, f"{torch_name}.bn", channels=channels)
-
-
-def separable_conv_rules(
+def separable_module_rules(
     tf_scope: str, torch_name: str, *, shape: tuple[int, int, int, int]
 ) -> Iterator[Rule]:
     """Rules of ``split_separable_conv2d``, here an MMCV ``DepthwiseSeparableConvModule``.
@@ -95,18 +122,12 @@ def separable_conv_rules(
     Args:
         tf_scope: TensorFlow's scope, without ``_depthwise`` and ``_pointwise``.
         torch_name: name of the module.
-        shape: of the 3x3 kernel that the two halves stand for.
+        shape: of the kernel that the two halves stand for.
     """
-    channels = shape[2]
+    kernel, _, inputs, outputs = shape
     yield from depthwise_module_rules(
-        f"{tf_scope}_depthwise", f"{torch_name}.depthwise_conv", channels=channels
+        f"{tf_scope}_depthwise", f"{torch_name}.depthwise_conv", channels=inputs, kernel=kernel
     )
-    pointwise = (1, 1, channels, shape[3])
     yield from conv_module_rules(
-        f"{tf_scope}_pointwise", f"{torch_name}.pointwise_conv", shape=pointwise
+        f"{tf_scope}_pointwise", f"{torch_name}.pointwise_conv", shape=(1, 1, inputs, outputs)
     )
-
-
-def _batch_norm_rules(tf_scope: str, torch_norm: str, *, channels: int) -> Iterator[Rule]:
-    for tf_leaf, torch_leaf in _BATCH_NORM.items():
-        yield Rule(f"{tf_scope}/BatchNorm/{tf_leaf}", f"{torch_norm}.{torch_leaf}", (channels,))

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
-from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.network import rules_of_model
 from mmseg_deeplab_ext.specs.rule import Rule
+from tests.support import golden_families
 from tests.support.deterministic import value
-from tests.support.golden_families import family
 
 TAP_INDEX = {4: 0, 8: 1, 16: 2}
 cached_value = functools.lru_cache(maxsize=None)(value)
@@ -18,15 +18,17 @@ cached_value = functools.lru_cache(maxsize=None)(value)
 
 def normalised(image, options):
     """[1, 3, H, W] float32 input: padded with the official value, normalised in float32."""
-    backbone = family(options)
+    spec = golden_families.spec_of(options)
     crop = options["crop_size"] or image.shape[:2]
-    padded = np.broadcast_to(backbone.padding, (*crop, 3)).astype(np.float32)
+    padded = np.broadcast_to(spec.input.pad, (*crop, 3)).astype(np.float32)
     padded[: image.shape[0], : image.shape[1]] = image
-    return torch.from_numpy(backbone.normalise(padded).transpose(2, 0, 1)[None].copy())
+    ready = golden_families.normalised(padded, spec)
+    return torch.from_numpy(ready.transpose(2, 0, 1)[None].copy())
 
 
 def build_head(options):
-    widths = family(options).widths
+    spec = golden_families.spec_of(options)
+    widths = [*(tap.channels for tap in spec.taps), spec.channels]
     strides = options.get("decoder_output_stride") or []
     taps = [TAP_INDEX[stride] for stride in strides]
     aspp_channels = options.get("aspp_convs_filters", 256)
@@ -54,12 +56,12 @@ class GoldenNetwork(nn.Module):
     def __init__(self, options):
         super().__init__()
         self.options = options
-        self.family = family(options)
-        self.backbone = self.family.backbone()
+        self.spec = golden_families.spec_of(options)
+        self.backbone = golden_families.build(self.spec, options)
         if options["mode"] == "network":
             self.decode_head = build_head(options)
         elif options["mode"] == "classify":
-            self.classifier = nn.Conv2d(self.family.widths[-1], options["num_classes"], 1)
+            self.classifier = nn.Conv2d(self.spec.channels, options["num_classes"], 1)
         self._fill()
         self.eval()
 
@@ -67,8 +69,8 @@ class GoldenNetwork(nn.Module):
         """The name map of the network."""
         result = rules_of_model(self)
         if self.options["mode"] == "classify":
-            scope, classes = f"{self.family.scope}/logits", self.options["num_classes"]
-            kernel = (1, 1, self.family.widths[-1], classes)
+            scope, classes = f"{self.spec.scope}/logits", self.options["num_classes"]
+            kernel = (1, 1, self.spec.channels, classes)
             result.append(Rule(f"{scope}/weights", "classifier.weight", kernel, "conv"))
             result.append(Rule(f"{scope}/biases", "classifier.bias", (classes,)))
         return result
@@ -95,13 +97,13 @@ class GoldenNetwork(nn.Module):
 
         handles = [
             keep(module, f"ep/{end_point}", pick)
-            for module, end_point, pick in self.family.inner_outputs(self.backbone)
+            for module, end_point, pick in golden_families.inner_outputs(self.backbone)
         ]
         if self.options["mode"] == "network":
             handles.append(keep(self.decode_head.aspp, "aspp_out"))
             handles += [keep(stage, "decoder_out") for stage in self.decode_head.decoder]
         features = self.backbone(x)
-        for end_point, feature in zip(self.family.taps(), features):
+        for end_point, feature in zip((tap.end_point for tap in self.spec.taps), features):
             found[f"ep/{end_point}"] = feature
         found["backbone"] = features[-1]
         if self.options["mode"] == "classify":

@@ -5,7 +5,9 @@ import io
 import tarfile
 
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
-from mmseg_deeplab_ext.specs.networks import Backbone, Head, Network
+from mmseg_deeplab_ext.specs import MobileNetV2Spec, ResNetV1BetaSpec
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 from tests.support.deterministic import value
 
 cached_value = functools.lru_cache(maxsize=None)(value)
@@ -13,25 +15,22 @@ cached_value = functools.lru_cache(maxsize=None)(value)
 
 def head(in_channels, *, num_classes=21, num_rates=0, taps=(), **others):
     """A head of the official width; depthwise separable, with image pooling."""
-    return Head(
-        in_channels,
-        256,
-        num_classes,
+    return HeadSpec.of(
+        in_channels=in_channels,
+        channels=256,
+        num_classes=num_classes,
         num_rates=num_rates,
-        aspp_channels=256,
-        aspp_separable=others.pop("aspp_separable", True),
-        image_pooling=others.pop("image_pooling", True),
         c1_in_channels=tuple(taps),
         c1_channels=(48,) * len(taps),
-        decoder_separable=others.pop("decoder_separable", True),
+        **others,
     )
 
 
-MNV2_VOC = Network(Backbone("MobileNetV2", 0.5), head(160))
+MNV2_VOC = NetworkSpec(MobileNetV2Spec(0.5), head(160))
 """The smallest network of the zoo: 714,325 parameters."""
-MNV2_ADE = Network(Backbone("MobileNetV2", 1.0), head(320, num_classes=151, taps=[144]))
-R18_BETA = Network(Backbone("ResNetV1Beta", 18), head(512, num_rates=3, taps=[64]))
-R18_BETA_IMAGENET = Network(Backbone("ResNetV1Beta", 18), None, imagenet_classes=1001)
+MNV2_ADE = NetworkSpec(MobileNetV2Spec(1.0), head(320, num_classes=151, taps=[144]))
+R18_BETA = NetworkSpec(ResNetV1BetaSpec(18), head(512, num_rates=3, taps=[64]))
+R18_BETA_IMAGENET = NetworkSpec(ResNetV1BetaSpec(18), None, imagenet_classes=1001)
 
 
 def variables(network, *, seed=0):

@@ -14,7 +14,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
-from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.network import rules_of_model
 from tests.support.deterministic import make_image
 from tests.support.golden_networks import cached_value
 from tests.support.training_goldens import golden

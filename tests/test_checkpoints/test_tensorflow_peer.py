@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
-from mmseg_deeplab_ext.specs.networks import Backbone, Head, Network
+from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 from tests.data.make_goldens import variables_digest
 from tests.support import tensors
 from tests.support.deterministic import value
@@ -22,9 +24,9 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason="DEEPLAB_TF_PYTHON names no Python with TensorFlow"),
 ]
 
-DEEPLAB_V3_PLUS = Network(
-    Backbone("ResNetV1Beta", 50),
-    Head(
+DEEPLAB_V3_PLUS = NetworkSpec(
+    ResNetV1BetaSpec(50),
+    HeadSpec.of(
         in_channels=2048,
         channels=256,
         num_classes=21,

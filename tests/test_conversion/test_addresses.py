@@ -15,7 +15,8 @@ from mmseg_deeplab_ext.errors import (
     CheckpointMismatchError,
     CheckpointNotFoundError,
 )
-from mmseg_deeplab_ext.specs.networks import Backbone, Network
+from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 from tests.support.tf_files import (
     MNV2_ADE,
     MNV2_VOC,
@@ -231,7 +232,7 @@ def test_a_backbone_that_does_not_fit_is_told_though_the_head_does(segmentor):
 
 
 def test_the_advice_for_a_decoder_of_two_stages_builds(tmp_path):
-    two_stages = Network(Backbone("ResNetV1Beta", 18), head(512, num_rates=3, taps=[128, 64]))
+    two_stages = NetworkSpec(ResNetV1BetaSpec(18), head(512, num_rates=3, taps=[128, 64]))
     write_network(tmp_path / "two", two_stages)
     with pytest.raises(CheckpointMismatchError, match=r"c1_in_index=\[1, 0\]"):
         load_checkpoint(build(R18_BETA), f"tf://{tmp_path}/two")

@@ -16,7 +16,8 @@ from mmseg_deeplab_ext.conversion.dataset_meta import class_names_and_colours
 from mmseg_deeplab_ext.conversion.from_tensorflow import plan_conversion
 from mmseg_deeplab_ext.conversion.to_mmseg import Outputs, convert, name_table
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, CheckpointWriteError, ConfigError
-from mmseg_deeplab_ext.specs.networks import Backbone, Network
+from mmseg_deeplab_ext.specs import MobileNetV2Spec, ResNetV1BetaSpec, ResNetV1Spec
+from mmseg_deeplab_ext.specs.network import NetworkSpec
 from tests.support.deterministic import make_image
 from tests.support.tf_files import (
     MNV2_ADE,
@@ -109,7 +110,7 @@ def test_what_variables_do_not_tell_takes_the_zoos_values():
     assert preprocessor.size == preprocessor.test_cfg["size"] == (513, 513)
     assert preprocessor.mean == preprocessor.std == [127.5] * 3
     assert network_config(R18_BETA, output_stride=8).model.decode_head.dilations == (1, 12, 24, 36)
-    r50 = Network(Backbone("ResNetV1Beta", 50), head(2048, num_classes=19))
+    r50 = NetworkSpec(ResNetV1BetaSpec(50), head(2048, num_classes=19))
     assert network_config(r50).model.backbone.multi_grid == (1, 2, 4)
     preprocessor = network_config(r50).model.data_preprocessor
     assert preprocessor.test_cfg["size"] == (1025, 2049)
@@ -117,7 +118,7 @@ def test_what_variables_do_not_tell_takes_the_zoos_values():
 
 
 def test_the_plain_resnet_subtracts_its_mean_and_has_no_multi_grid():
-    cfg = network_config(Network(Backbone("ResNetV1", 50), head(2048)))
+    cfg = network_config(NetworkSpec(ResNetV1Spec(50), head(2048)))
     assert cfg.model.data_preprocessor.mean == [123.15, 115.90, 103.06]
     assert cfg.model.data_preprocessor.std == [1.0, 1.0, 1.0]
     assert "multi_grid" not in cfg.model.backbone
@@ -185,7 +186,7 @@ def test_ade20ks_151_channels_keep_their_labels_and_ignore_label_0(tmp_path):
 
 
 def test_a_number_of_classes_that_no_data_set_has_gets_numbered_classes():
-    cfg = network_config(Network(Backbone("MobileNetV2", 0.5), head(160, num_classes=7)))
+    cfg = network_config(NetworkSpec(MobileNetV2Spec(0.5), head(160, num_classes=7)))
     dataset = cfg.test_dataloader.dataset
     assert dataset.metainfo.classes[6] == "class 6"
     assert len(dataset.metainfo.palette) == 7
@@ -362,8 +363,8 @@ def test_a_state_dict_without_151_logits_is_refused():
 @pytest.mark.parametrize(
     ("network", "pixel", "label"),
     [
-        (Network(Backbone("ResNetV1", 50), head(2048)), [103.06, 115.90, 123.15], 255),
-        (Network(Backbone("ResNetV1", 18), head(512)), [127.5] * 3, 255),
+        (NetworkSpec(ResNetV1Spec(50), head(2048)), [103.06, 115.90, 123.15], 255),
+        (NetworkSpec(ResNetV1Spec(18), head(512)), [127.5] * 3, 255),
         (R18_BETA, [127.5] * 3, 255),
         (MNV2_ADE, [127.5] * 3, 0),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.network import rules_of_model
 from tests.support.training_goldens import golden
 from tests.support.training_step import train_one_iteration
 

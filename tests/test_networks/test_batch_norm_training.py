@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmseg_deeplab_ext.backbones import ResNetV1Beta
-from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.network import rules_of_model
 from tests.support.deterministic import make_image
 from tests.support.golden_families import to_unit_range
 from tests.support.golden_networks import cached_value

@@ -10,9 +10,9 @@ from torch import nn
 
 from mmseg_deeplab_ext.backbones import MobileNetV2
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.layers import UnitGeometry
-from mmseg_deeplab_ext.layers.inverted_residual import conv3x3_same_module
+from mmseg_deeplab_ext.layers import UnitGeometry, conv_same_module
 
+LAYERS = dict(norm_cfg=dict(type="BN"), act_cfg=dict(type="ReLU6"))
 IMAGE = torch.randn(1, 3, 65, 97, generator=torch.Generator().manual_seed(0))
 
 
@@ -107,12 +107,13 @@ def test_taps_are_bounded_activations_and_the_final_map_is_linear():
 
 
 @pytest.mark.parametrize("size", [(6, 9), (7, 8), (9, 9), (8, 8), (1, 2)])
-@pytest.mark.parametrize("geometry", [UnitGeometry(2, 1), UnitGeometry(1, 1), UnitGeometry(1, 4)])
-def test_convolutions_pad_as_tensorflow_does_on_odd_and_even_sizes(size, geometry):
+@pytest.mark.parametrize("geometry", [UnitGeometry(2), UnitGeometry(1), UnitGeometry(1, (4,))])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_convolutions_pad_as_tensorflow_does_on_odd_and_even_sizes(size, geometry, kernel):
     torch.manual_seed(0)
-    module = conv3x3_same_module(2, 5, geometry=geometry, norm_cfg=dict(type="BN"))
+    module = conv_same_module(2, 5, kernel, geometry=geometry, **LAYERS)
     x = torch.randn(1, 2, *size)
-    stride, extent = geometry.stride, 2 * geometry.dilation + 1
+    stride, extent = geometry.stride, (kernel - 1) * geometry.dilation + 1
     # TensorFlow's rule: as much padding as the last window needs, the odd pixel at the end.
     pads = [max((-(-n // stride) - 1) * stride + extent - n, 0) for n in size]
     (top, bottom), (left, right) = ((pad // 2, pad - pad // 2) for pad in pads)
@@ -124,7 +125,7 @@ def test_convolutions_pad_as_tensorflow_does_on_odd_and_even_sizes(size, geometr
 
 
 def test_pytorchs_symmetric_padding_would_differ_on_even_sizes_only():
-    module = conv3x3_same_module(1, 1, geometry=UnitGeometry(2, 1), norm_cfg=dict(type="BN"))
+    module = conv_same_module(1, 1, 3, geometry=UnitGeometry(2), **LAYERS)
     for size, same in ((9, True), (8, False)):
         x = torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(0))
         symmetric = nn.functional.conv2d(x, module.conv.weight, stride=2, padding=1)

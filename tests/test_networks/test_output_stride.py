@@ -3,19 +3,18 @@
 import pytest
 import torch
 
-from mmseg_deeplab_ext.arch import RESNET_V1
 from mmseg_deeplab_ext.backbones import MobileNetV2, ResNetV1, ResNetV1Beta
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import UnitGeometry, walk_output_stride
+from mmseg_deeplab_ext.specs import ResNetV1Spec
 
 
 def geometry(depth, output_stride, multi_grid=None):
-    blocks = RESNET_V1[depth].blocks
     return walk_output_stride(
-        [block.unit_strides for block in blocks],
+        [[unit.stride for unit in block] for block in ResNetV1Spec(depth).blocks],
         entry_stride=4,
         output_stride=output_stride,
-        multi_grid=multi_grid or (1,) * blocks[-1].units,
+        grids={3: [(each,) for each in multi_grid]} if multi_grid else None,
     )
 
 
@@ -39,9 +38,9 @@ def test_strides_left_out_multiply_the_dilation_of_later_blocks(output_stride, d
 
 
 def test_multi_grid_multiplies_the_dilation_of_the_last_block():
-    assert geometry(50, 16, (1, 2, 4))[-1] == [UnitGeometry(1, d) for d in (2, 4, 8)]
-    assert geometry(50, 8, (1, 2, 4))[-1] == [UnitGeometry(1, d) for d in (4, 8, 16)]
-    assert geometry(50, 32, (1, 2, 4))[-1] == [UnitGeometry(1, d) for d in (1, 2, 4)]
+    assert geometry(50, 16, (1, 2, 4))[-1] == [UnitGeometry(1, (d,)) for d in (2, 4, 8)]
+    assert geometry(50, 8, (1, 2, 4))[-1] == [UnitGeometry(1, (d,)) for d in (4, 8, 16)]
+    assert geometry(50, 32, (1, 2, 4))[-1] == [UnitGeometry(1, (d,)) for d in (1, 2, 4)]
 
 
 def test_an_output_stride_the_strides_never_reach_is_refused():

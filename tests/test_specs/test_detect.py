@@ -13,28 +13,27 @@ from mmseg_deeplab_ext.errors import (
     CheckpointMismatchError,
     CheckpointUnsupportedError,
 )
-from mmseg_deeplab_ext.specs.detect import detect_network
-from mmseg_deeplab_ext.specs.mobilenet_v2_map import mobilenet_v2_rules
-from mmseg_deeplab_ext.specs.networks import Backbone, Network
+from mmseg_deeplab_ext.specs import MobileNetV2Spec, ResNetV1BetaSpec, ResNetV1Spec
+from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
 from tests.support.tf_files import MNV2_ADE, MNV2_VOC, R18_BETA, R18_BETA_IMAGENET, head, variables
 
 INVENTORY = Path(__file__).parents[3] / "shared" / "inventory"
-R50 = Backbone("ResNetV1Beta", 50)
+R50 = ResNetV1BetaSpec(50)
 NETWORKS = {
     "mobilenet": MNV2_VOC,
     "mobilenet 1.0 with decoder, 151 classes": MNV2_ADE,
-    "mobilenet 1.4": Network(Backbone("MobileNetV2", 1.4), head(448)),
-    "mobilenet 0.35": Network(Backbone("MobileNetV2", 0.35), head(112)),
+    "mobilenet 1.4": NetworkSpec(MobileNetV2Spec(1.4), head(448)),
+    "mobilenet 0.35": NetworkSpec(MobileNetV2Spec(0.35), head(112)),
     "resnet 18 beta": R18_BETA,
-    "resnet 18": Network(Backbone("ResNetV1", 18), head(512, num_rates=3, taps=[64])),
+    "resnet 18": NetworkSpec(ResNetV1Spec(18), head(512, num_rates=3, taps=[64])),
     "classifier": R18_BETA_IMAGENET,
-    "no decoder": Network(R50, head(2048, num_rates=3)),
-    "dense": Network(
+    "no decoder": NetworkSpec(R50, head(2048, num_rates=3)),
+    "dense": NetworkSpec(
         R50, head(2048, num_rates=3, taps=[256], aspp_separable=False, decoder_separable=False)
     ),
-    "no pooling": Network(R50, head(2048, num_rates=3, taps=[256], image_pooling=False)),
-    "four rates": Network(R50, head(2048, num_rates=4, num_classes=7)),
-    "two stages": Network(R50, head(2048, num_rates=3, taps=[512, 256])),
+    "no pooling": NetworkSpec(R50, head(2048, num_rates=3, taps=[256], image_pooling=False)),
+    "four rates": NetworkSpec(R50, head(2048, num_rates=4, num_classes=7)),
+    "two stages": NetworkSpec(R50, head(2048, num_rates=3, taps=[512, 256])),
 }
 
 
@@ -49,7 +48,7 @@ def test_every_option_of_a_network_is_found_from_its_variables(network):
 
 def kernels(factor):
     """Name and shape of everything in a MobileNetV2 of a depth multiplier."""
-    return {rule.tf_name: rule.shape for rule in mobilenet_v2_rules(factor, prefix="")}
+    return {rule.tf_name: rule.shape for rule in MobileNetV2Spec(factor).rules()}
 
 
 def test_every_depth_multiplier_of_two_decimals_is_found():
@@ -58,19 +57,20 @@ def test_every_depth_multiplier_of_two_decimals_is_found():
     widths = {factor: tuple(of_one.values()) for factor, of_one in shapes.items()}
     alike = Counter(widths.values())
     for factor in factors:
-        found = detect_network(shapes[factor]).backbone.size
+        found = detect_network(shapes[factor]).backbone.widen_factor
         assert kernels(found) == shapes[factor], factor
         assert found == factor or alike[widths[factor]] > 1, factor
 
 
 def test_a_depth_multiplier_of_more_decimals_gives_the_same_shapes():
     for factor in (1 / 3, 0.123, 2 / 3, 1.4142, 2.718281828):
-        assert kernels(detect_network(kernels(factor)).backbone.size) == kernels(factor), factor
+        found = detect_network(kernels(factor)).backbone.widen_factor
+        assert kernels(found) == kernels(factor), factor
 
 
 def test_a_damaged_shape_does_not_change_the_depth_multiplier():
     shapes = {**kernels(0.37), "MobilenetV2/Conv/weights": (3, 3, 3, 1)}
-    assert detect_network(shapes).backbone.size == 0.37
+    assert detect_network(shapes).backbone.widen_factor == 0.37
 
 
 @pytest.mark.parametrize(

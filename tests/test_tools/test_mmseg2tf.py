@@ -14,7 +14,7 @@ from mmseg_deeplab_ext.errors import (
     CheckpointWriteError,
     ConfigError,
 )
-from mmseg_deeplab_ext.specs.networks import rules_of_model
+from mmseg_deeplab_ext.specs.network import rules_of_model
 from mmseg_deeplab_ext.specs.rule import Rule
 from tests.data.make_goldens import variables_digest
 from tests.support.golden_files import MANIFEST
@@ -206,9 +206,9 @@ def test_everything_that_does_not_fit_is_told_at_once(export, config, trained, t
         export(config(), save(tmp_path / "wrong.pth", state), tmp_path / "model.ckpt")
     lines = str(caught.value).splitlines()[1:]
     assert [line.strip() for line in lines] == [
-        "1 missing: backbone.stem.0.conv.weight",
-        "1 of another shape: decode_head.conv_seg.weight [19, 256, 1, 1] instead of "
-        "[21, 256, 1, 1]",
+        "1 of another shape: decode_head.conv_seg.weight [19, 256, 1, 1] in the file, "
+        "[21, 256, 1, 1] in the model",
+        "1 missing in the file: backbone.stem.0.conv.weight",
         "1 not exactly convertible to float32: decode_head.conv_seg.bias torch.float64",
         "1 without a place in TensorFlow's network (an auxiliary head is left out with "
         "--drop auxiliary_head): ema.decay",

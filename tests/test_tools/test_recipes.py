@@ -22,7 +22,7 @@ from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.arguments import common_parser, parse
 from mmseg_deeplab_ext.launch.checks.doubts import config_notes
 from mmseg_deeplab_ext.launch.runs import load_config
-from mmseg_deeplab_ext.specs.networks import network_of_model
+from mmseg_deeplab_ext.specs.network import network_of_model
 from tests.support.file_server import serve
 from tests.support.tf_files import (
     MNV2_VOC,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any, Iterator, Mapping
 
-from mmseg_deeplab_ext.arch import INPUTS, official_rates
 from mmseg_deeplab_ext.config_values import is_whole
 from mmseg_deeplab_ext.config_view import datasets_of, pipeline_steps, step_name
 from mmseg_deeplab_ext.registry import MODELS, SCOPE
+from mmseg_deeplab_ext.specs import BACKBONES
+from mmseg_deeplab_ext.specs.deeplab_head import official_rates
 
-_OUTPUT_STRIDES = (8, 16, 32)
+_SPECS = {family.module: family.published()[0] for family in BACKBONES}
+"""Class -> one of its networks; what is asked of it here holds for all."""
 _CROPS = ("RandomScaleCrop", "RandomCrop")
 
 
@@ -85,10 +87,10 @@ def _crops_unlike_the_batches(cfg: Mapping[str, Any], model: Mapping[str, Any]) 
 def _input_of_other_weights(model: Mapping[str, Any]) -> Iterator[str]:
     kind = _class_of(model.get("backbone"))
     preprocessor = model.get("data_preprocessor")
-    if kind is None or kind.__name__ not in INPUTS or not isinstance(preprocessor, Mapping):
+    if kind is None or kind.__name__ not in _SPECS or not isinstance(preprocessor, Mapping):
         return
-    mean, std = (list(values) for values in INPUTS[kind.__name__])
-    wanted = dict(mean=mean, std=std, bgr_to_rgb=True)
+    made_of = _SPECS[kind.__name__].input
+    wanted = dict(mean=list(made_of.mean), std=list(made_of.std), bgr_to_rgb=True)
     found = {key: preprocessor.get(key) for key in wanted}
     found = {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
     if found != wanted:
@@ -106,7 +108,8 @@ def _keys(values: Mapping[str, Any]) -> str:
 def _rates_of_another_stride(model: Mapping[str, Any], output_stride: int) -> Iterator[str]:
     dilations = _setting(model.get("decode_head"), "dilations")
     rates = tuple(dilations)[1:] if isinstance(dilations, (list, tuple)) else ()
-    for stride in _OUTPUT_STRIDES:
+    strides = {stride for spec in _SPECS.values() for stride in spec.output_strides}
+    for stride in sorted(strides):
         if rates and stride != output_stride and rates == official_rates(stride, len(rates)):
             wanted = (1, *official_rates(output_stride, len(rates)))
             yield (

@@ -1,0 +1,51 @@
+"""Channels of the MobileNets: rounding, and the multiplier behind the widths of a file."""
+
+from __future__ import annotations
+
+import math
+from typing import Callable, Iterable
+
+from mmseg_deeplab_ext.specs.backbone import Shapes
+from mmseg_deeplab_ext.specs.rule import Rule
+
+
+def make_divisible(value: float, divisor: int) -> int:
+    """Round to a multiple of ``divisor`` that is at least ``divisor`` and 90 % of the value."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+def multiplier_of(
+    shapes: Shapes,
+    rules: Callable[[float], Iterable[Rule]],
+    *,
+    last_width: int,
+    nominal: int,
+    divisor: int,
+) -> float:
+    """The multiplier with the fewest decimals that gives the widths of a file.
+
+    Widths are rounded, so their ratio to those of multiplier 1 is only near the multiplier. Where
+    none fits, it is the one with the fewest differences, which are then told.
+
+    Args:
+        shapes: of the file's variables.
+        rules: the network's rules for a multiplier.
+        last_width: channels of the network's last convolution in the file.
+        nominal: those at multiplier 1.
+        divisor: what the width was rounded to.
+    """
+    low, high = ((last_width + half * divisor) / nominal for half in (-0.5, 0.5))
+    candidates = [
+        number / one
+        for one in (100, 1000, 10000)
+        for number in range(max(1, math.ceil(low * one)), math.ceil(high * one))
+    ]
+
+    def differences(multiplier: float) -> int:
+        return sum(shapes.get(r.tf_name, r.shape) != r.shape for r in rules(multiplier))
+
+    for candidate in candidates:
+        if not differences(candidate):
+            return candidate
+    return min(candidates, key=differences)

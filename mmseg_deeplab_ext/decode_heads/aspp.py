@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import Iterator, Sequence
+from typing import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -54,19 +53,23 @@ class ImagePooling(BaseModule):
         super().__init__()
         self.crop_size = crop_size
         self.output_stride = output_stride
-        self.image_scale = 1.0  # see scaled_windows
         self.stride = stride
         self.conv = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
         """Pool [N, in_channels, H, W] and return it as [N, channels, H, W].
+
+        Args:
+            x: the feature map.
+            image_scale: what the image was scaled by; the window is scaled with it, as
+                TensorFlow's ``multi_scale_logits`` scales ``image_pooling_crop_size``.
 
         Raises:
             ConfigError: if the window is larger than the feature map, or batch norm would have to
                 be trained on one value per channel.
         """
         size = x.shape[-2:]
-        window = self._window()
+        window = self._window(image_scale)
         if window is None:
             pooled = x.mean(dim=(2, 3), keepdim=True)
         elif window[0] > size[0] or window[1] > size[1]:
@@ -87,31 +90,15 @@ class ImagePooling(BaseModule):
             self.conv(pooled), size=size, mode="bilinear", align_corners=True, warning=False
         )
 
-    def _window(self) -> tuple[int, int] | None:
+    def _window(self, image_scale: float) -> tuple[int, int] | None:
         """The pooled window in cells of the feature map."""
         if self.crop_size is None:
             return None
-        return scale_size(scale_size(self.crop_size, self.image_scale), 1 / self.output_stride)
+        return scale_size(scale_size(self.crop_size, image_scale), 1 / self.output_stride)
 
 
 def _trains(module: nn.Module) -> bool:
     return isinstance(module, nn.BatchNorm2d) and module.training
-
-
-@contextmanager
-def scaled_windows(model: nn.Module, scale: float) -> Iterator[None]:
-    """Scale the pooled windows of a network with its images, for the length of a block.
-
-    TensorFlow's ``multi_scale_logits`` scales ``image_pooling_crop_size`` with the crop.
-    """
-    poolings = [module for module in model.modules() if isinstance(module, ImagePooling)]
-    try:
-        for pooling in poolings:
-            pooling.image_scale = scale
-        yield
-    finally:
-        for pooling in poolings:
-            pooling.image_scale = 1.0
 
 
 class ASPP(BaseModule):
@@ -165,11 +152,11 @@ class ASPP(BaseModule):
         self.projection = ConvModule(concatenated, channels, 1, norm_cfg=norm_cfg)
         self.dropout = nn.Dropout(dropout_ratio)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, in_channels, H, W] to [N, channels, H, W]."""
+    def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
+        """Map [N, in_channels, H, W] of an image that was scaled to [N, channels, H, W]."""
         features = [branch(x) for branch in self.branches]
         if self.image_pooling is not None:
-            features.insert(0, self.image_pooling(x))
+            features.insert(0, self.image_pooling(x, image_scale=image_scale))
         return self.dropout(self.projection(torch.cat(features, dim=1)))
 
 

@@ -150,11 +150,12 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         )
         take_tensorflow_weights(self, tf_weights)
 
-    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, inputs: tuple[Tensor, ...], *, image_scale: float = 1.0) -> Tensor:
         """Compute the logits.
 
         Args:
             inputs: the backbone's feature maps.
+            image_scale: what the image was scaled by, and pooled windows are with it.
 
         Returns:
             [N, num_classes, h, w] at the last tap's size (the final feature's without decoder).
@@ -162,7 +163,8 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         Raises:
             ConfigError: if the backbone has no such feature map, or one of another width.
         """
-        x = self.aspp(_pick(inputs, "in_index", self.in_index, channels=self.in_channels))
+        x = _pick(inputs, "in_index", self.in_index, channels=self.in_channels)
+        x = self.aspp(x, image_scale=image_scale)
         for index, stage in zip(self.c1_in_index, self.decoder):
             width = stage.projection.in_channels
             x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))

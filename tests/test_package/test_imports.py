@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "backbones": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
     "decode_heads": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},
-    "segmentors": {"decode_heads", "layers", "registry"},
+    "segmentors": {"inference", "layers", "registry"},
     "checkpoints": {"atomic_files", "download", "wording"},
     "conversion": {
         *("arch", "atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
@@ -50,18 +50,15 @@ MAY_IMPORT = {
         *("registry", "tool_paths"),
     },
     "engine": {"config_values", "registry"},
-    "inference": {"config_view", "conversion", "datasets", "layers", "specs"},
+    "inference": {"config_view", "conversion", "layers", "specs"},
     "launch": {
         *("arch", "config_values", "config_view", "conversion", "datasets", "engine", "inference"),
         *("output_folders", "registry", "specs", "tool_paths", "wording"),
     },
-    "export": {
-        *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),
-        "prediction",
-    },
+    "export": {"atomic_files", "config_values", "config_view", "inference", "launch", "layers"},
     "prediction": {
-        *("atomic_files", "config_view", "datasets", "inference", "launch", "output_folders"),
-        "progress",
+        *("atomic_files", "config_view", "conversion", "datasets", "inference", "launch"),
+        *("output_folders", "progress"),
     },
     "__main__": {"checkpoints", "compat", "hosts"},
 }

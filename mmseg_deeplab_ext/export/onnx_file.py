@@ -25,6 +25,7 @@ from mmseg_deeplab_ext.inference.config import network_size, padded_size
 from mmseg_deeplab_ext.inference.folding import folded
 from mmseg_deeplab_ext.inference.load import load_segmentor
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
+from mmseg_deeplab_ext.writable import problems_of_files
 
 # deeplab/export_model.py.
 INPUT = "ImageTensor"
@@ -89,7 +90,8 @@ def export_onnx(
         ExportError: the file can't be written, or differs from PyTorch.
     """
     path = Path(path)
-    _check_writable(path, overwrite=overwrite)
+    for problem in problems_of_files([path], overwrite=overwrite):
+        raise ExportError(problem)
     if dynamic and crop_size is not None:
         raise ConfigError(f"crop_size={crop_size} and dynamic contradict each other: give one")
     if keep_size and resize is not None:
@@ -112,18 +114,6 @@ def export_onnx(
     except OSError as error:
         raise ExportError(f"{path} can't be written: {error}") from error
     return Exported(crop_size=crop, verified=verified, resize=resize, notes=notes)
-
-
-def _check_writable(path: Path, *, overwrite: bool) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        raise ExportError(f"{path}: the folder {folder} does not exist; create it")
-    if path.is_dir():
-        raise ExportError(f"{path} is a folder, expected the name of a file")
-    if path.exists() and not overwrite:
-        raise ExportError(f"{path} exists already; --force overwrites it")
-    if not os.access(folder, os.W_OK):
-        raise ExportError(f"{path}: the folder {folder} is not writable")
 
 
 def _checked(crop_size: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ from mmseg_deeplab_ext.checkpoints.storage.table_writer import build_table, vari
 from mmseg_deeplab_ext.checkpoints.storage.wire import FIXED32, LENGTH, VARINT
 from mmseg_deeplab_ext.errors import CheckpointWriteError
 from mmseg_deeplab_ext.wording import listed
+from mmseg_deeplab_ext.writable import problems_of_files
 
 _DTYPE_NUMBERS = {dtype: number for number, dtype in NUMPY_DTYPES.items()}
 _NEW_LINE = "\n  "
@@ -124,21 +125,14 @@ def _problem_of_value(value: object) -> str | None:
 
 
 def _check_place(prefix: str, files: list[Path], *, overwrite: bool) -> None:
-    folder = Path(prefix).parent
-    if not folder.is_dir():
-        raise CheckpointWriteError(f"{prefix}: the folder {folder} does not exist; make it first")
     # As a path it would lead to that file (a V1 checkpoint is one) or folder, not to the new files.
     if os.path.exists(prefix):
         raise CheckpointWriteError(
             f"{prefix} is a file or folder, and so can't be what the names of a checkpoint's files "
             "start with; choose another name, such as FOLDER/model.ckpt"
         )
-    existing = [file for file in files if file.exists()]
-    if existing and not overwrite:
-        raise CheckpointWriteError(
-            f"{existing[0]} exists already; choose another name, or overwrite it (--force of the "
-            "tool, overwrite=True in Python)"
-        )
+    for problem in problems_of_files(files, overwrite=overwrite):
+        raise CheckpointWriteError(problem)
 
 
 def _remove_leftovers(*files: Path) -> None:

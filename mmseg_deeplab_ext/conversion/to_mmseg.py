@@ -22,6 +22,7 @@ from mmseg_deeplab_ext.errors import CheckpointMismatchError, CheckpointWriteErr
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs.network import NetworkSpec, network_of_model
 from mmseg_deeplab_ext.tool_paths import tool_path
+from mmseg_deeplab_ext.writable import problems_of_files
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,7 @@ class Outputs:
         Raises:
             CheckpointWriteError: naming every file that is in the way or can't be written.
         """
-        problems = []
-        for path in self._paths():
-            folder = path.parent
-            if not folder.is_dir():
-                problems.append(f"{path}: the folder {folder} does not exist; create it")
-            elif path.is_dir():
-                problems.append(f"{path} is a folder, expected the name of a file")
-            elif path.exists() and not self.overwrite:
-                problems.append(f"{path} exists already; --force overwrites it")
-            elif not os.access(folder, os.W_OK):
-                problems.append(f"{path}: the folder {folder} is not writable")
+        problems = problems_of_files(self._paths(), overwrite=self.overwrite)
         if self.config is not None and self.config.suffix != ".py":
             problems.append(f"{self.config}: the config must be named *.py")
         if len({path.resolve() for path in self._paths()}) < len(self._paths()):

@@ -71,7 +71,7 @@ class ImagePooling(BaseModule):
         self.stride = stride
         self.conv = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)
 
-    def forward(self, x: Tensor, image_scale: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
         """Pool [N, in_channels, H, W] and return it as [N, channels, H, W].
 
         Args:
@@ -159,7 +159,7 @@ class ASPP(BaseModule):
         self.projection = ConvModule(spec.concatenated, channels, 1, **layers)
         self.dropout = nn.Dropout(dropout_ratio)
 
-    def forward(self, x: Tensor, image_scale: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
         """Map [N, in_channels, H, W] to [N, channels, H, W].
 
         Args:
@@ -168,7 +168,7 @@ class ASPP(BaseModule):
         """
         features = [branch(x) for branch in self.branches]
         if self.image_pooling is not None:
-            features.insert(0, self.image_pooling(x, image_scale))
+            features.insert(0, self.image_pooling(x, image_scale=image_scale))
         return self.dropout(self.projection(torch.cat(features, dim=1)))
 
 

@@ -165,7 +165,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             ConfigError: if the backbone has no such feature map, or one of another width.
         """
         x = _pick(inputs, "in_index", self.in_index, channels=self.in_channels)
-        x = self.aspp(x, image_scale)
+        x = self.aspp(x, image_scale=image_scale)
         for index, stage in zip(self.c1_in_index, self.decoder):
             width = stage.projection.in_channels
             x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))

@@ -8,10 +8,9 @@ from typing import Any, Iterator, Mapping
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.config_view import pipeline_steps, step_name
+from mmseg_deeplab_ext.inference.config import padded_size, test_pipeline
 from mmseg_deeplab_ext.launch.checks.doubts import config_notes
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
-from mmseg_deeplab_ext.prediction.modes import padded_size
-from mmseg_deeplab_ext.prediction.preparation import test_pipeline
 
 _RESIZE = "ResizeToRange"
 _SILENT = {"PackSegInputs", _RESIZE}

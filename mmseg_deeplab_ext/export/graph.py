@@ -8,7 +8,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.export.resizing import image_size, pad_to, resize_bilinear
+from mmseg_deeplab_ext.inference.logits import whole_logits
+from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 
@@ -41,7 +42,6 @@ class InferenceGraph(nn.Module):
         self.crop_size = crop_size
         self.resize = resize
         self.probabilities = probabilities
-        self.align_corners = segmentor.decode_head.align_corners
         preprocessor = segmentor.data_preprocessor
         self.pad_value = float(preprocessor.pad_val)
         # MMSegmentation's images are BGR; the exported graph's input is RGB.
@@ -80,16 +80,18 @@ class InferenceGraph(nn.Module):
         x = self.preprocessed(image)
         height, width = x.shape[-2:]
         if self.crop_size is None:
-            return self._upsampled_logits(x, (height, width))
+            return whole_logits(self.segmentor, x, size=(height, width))
         padded = pad_to(x, self.crop_size, value=self.pad_value)
-        return self._upsampled_logits(padded, self.crop_size)[..., :height, :width]
+        logits = whole_logits(self.segmentor, padded, size=self.crop_size)
+        return logits[..., :height, :width]
 
     def preprocessed(self, image: Tensor) -> Tensor:
         """The image resized and normalised: [1, 3, h, w], float32."""
         x = image.permute(0, 3, 1, 2).float()
         if self.resize is not None:
-            height, width = self.resize.size(image_size(image)).unbind()
-            x = resize_bilinear(x, (height, width))
+            # A tensor, so that a traced graph computes the size of the image that it is given.
+            size = torch.stack([torch.as_tensor(side) for side in image.shape[1:3]])
+            x = resize_bilinear(x, self.resize.size(size).unbind())
         if self.reverses_channels:
             x = x.flip(1)
         return x * self.scale - self.shift
@@ -98,11 +100,15 @@ class InferenceGraph(nn.Module):
         """Bring [1, h, w] of the resized image back to the original size by nearest neighbours."""
         return values if self.resize is None else resize_nearest(values, image.shape[1:3])
 
-    def _upsampled_logits(self, x: Tensor, size: tuple) -> Tensor:
-        logits = self.segmentor(x, mode="tensor")
-        return nn.functional.interpolate(
-            logits, size=size, mode="bilinear", align_corners=self.align_corners
-        )
+
+def pad_to(x: Tensor, size: tuple[int, int], *, value: float) -> Tensor:
+    """Pad [1, 3, h, w] at the bottom and right to exactly (H, W).
+
+    A larger image fails, in the graph as well: it can't be reshaped to this size.
+    """
+    missing = [torch.as_tensor(w - s).clamp(min=0) for w, s in zip(size, x.shape[-2:])]
+    padded = nn.functional.pad(x, [0, missing[1], 0, missing[0]], value=value)
+    return padded.reshape(1, 3, *size)
 
 
 def _reverses_channels(preprocessor: SegDataPreProcessor) -> bool:

@@ -19,12 +19,13 @@ from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError, ExportError
 from mmseg_deeplab_ext.export.evaluation import configured_resize, export_notes
 from mmseg_deeplab_ext.export.graph import InferenceGraph
-from mmseg_deeplab_ext.export.packages import import_packages
+from mmseg_deeplab_ext.export.onnx_packages import import_onnx_packages
 from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
+from mmseg_deeplab_ext.inference.config import network_size, padded_size
 from mmseg_deeplab_ext.inference.folding import folded
-from mmseg_deeplab_ext.inference.load import load_network
+from mmseg_deeplab_ext.inference.load import load_segmentor
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
-from mmseg_deeplab_ext.prediction.modes import network_size, padded_size
+from mmseg_deeplab_ext.writable import problems_of_files
 
 # deeplab/export_model.py.
 INPUT = "ImageTensor"
@@ -72,7 +73,7 @@ def export_onnx(
         checkpoint: its weights: a file, or an address such as ``tf://`` and ``tf-zoo://``.
         path: the file to write.
         crop_size: height and width that the graph pads every image to; by default what the
-            config's evaluation pads to (:func:`mmseg_deeplab_ext.prediction.modes.padded_size`).
+            config's evaluation pads to (:func:`mmseg_deeplab_ext.inference.config.padded_size`).
             The graph fails on a larger image.
         dynamic: let the graph run the network at each image's own size instead, as it does by
             default where the evaluation does not pad.
@@ -89,15 +90,16 @@ def export_onnx(
         ExportError: the file can't be written, or differs from PyTorch.
     """
     path = Path(path)
-    _check_writable(path, overwrite=overwrite)
+    for problem in problems_of_files([path], overwrite=overwrite):
+        raise ExportError(problem)
     if dynamic and crop_size is not None:
         raise ConfigError(f"crop_size={crop_size} and dynamic contradict each other: give one")
     if keep_size and resize is not None:
         raise ConfigError(f"resize={resize!r} and keep_size contradict each other: give one")
-    onnx, onnxruntime = import_packages()
+    onnx, onnxruntime = import_onnx_packages()
     if not keep_size:
         resize = resize or configured_resize(cfg)
-    segmentor, _ = load_network(copy.deepcopy(cfg), checkpoint, device="cpu")
+    segmentor, _ = load_segmentor(copy.deepcopy(cfg), checkpoint, device="cpu")
     crop = None if dynamic else _checked(crop_size or padded_size(cfg))
     graph = InferenceGraph(segmentor, crop_size=crop, resize=resize, probabilities=probabilities)
     sizes = _image_sizes(crop, configured=network_size(cfg), resize=resize)
@@ -112,18 +114,6 @@ def export_onnx(
     except OSError as error:
         raise ExportError(f"{path} can't be written: {error}") from error
     return Exported(crop_size=crop, verified=verified, resize=resize, notes=notes)
-
-
-def _check_writable(path: Path, *, overwrite: bool) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        raise ExportError(f"{path}: the folder {folder} does not exist; create it")
-    if path.is_dir():
-        raise ExportError(f"{path} is a folder, expected the name of a file")
-    if path.exists() and not overwrite:
-        raise ExportError(f"{path} exists already; --force overwrites it")
-    if not os.access(folder, os.W_OK):
-        raise ExportError(f"{path}: the folder {folder} is not writable")
 
 
 def _checked(crop_size: tuple[int, int] | None) -> tuple[int, int] | None:

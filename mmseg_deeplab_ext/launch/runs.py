@@ -33,8 +33,8 @@ from mmseg_deeplab_ext.launch.resume import settle_start, take_over
 from mmseg_deeplab_ext.launch.runners import runner_class
 from mmseg_deeplab_ext.launch.segmentor import segmentor_in
 from mmseg_deeplab_ext.launch.tta import use_tta
-from mmseg_deeplab_ext.output_folders import check_output_folders
 from mmseg_deeplab_ext.specs.network import network_of_model
+from mmseg_deeplab_ext.writable import check_output_folders
 
 
 def load_config(

@@ -13,7 +13,7 @@ _WAITING = 4
 """How many batches' worth of images may wait for others of their shape."""
 
 
-def ahead(
+def bounded_map(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int
 ) -> Iterator[Result]:
     """Like ``map``, in order, with up to ``at_once`` items being worked on in the pool.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
-
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.inference.config import network_size
 
 MODES = ("whole", "slide", "resize")
 
@@ -14,41 +13,8 @@ _STRIDE = 2 / 3
 """Step of the sliding window in crops, as in MMSegmentation's own configs (341 of 512)."""
 
 
-def padded_size(cfg: Config) -> tuple[int, int] | None:
-    """Height and width that the config's evaluation pads to; None if it pads to no size.
-
-    MMSegmentation pads only by ``data_preprocessor.test_cfg``. ``size`` is that of the training.
-    """
-    return _size(_section(_preprocessor(cfg), "test_cfg").get("size"))
-
-
-def crop_of(cfg: Config) -> tuple[int, int] | None:
-    """Height and width of the crop that the config predicts with; None if it has none.
-
-    That is the window's or else the size that images are padded to.
-    """
-    return _size(_section(cfg.model, "test_cfg").get("crop_size")) or padded_size(cfg)
-
-
-def network_size(cfg: Config) -> tuple[int, int] | None:
-    """The crop that the config predicts with, or else trains with; None if it names neither."""
-    return crop_of(cfg) or _size(_preprocessor(cfg).get("size"))
-
-
-def _preprocessor(cfg: Config) -> Mapping[str, Any]:
-    return _section(cfg.model, "data_preprocessor")
-
-
-def _section(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return parent.get(key) or {}
-
-
-def _size(values: Sequence[int] | None) -> tuple[int, int] | None:
-    return None if values is None else (int(values[0]), int(values[1]))
-
-
 def use_mode(cfg: Config, mode: str | None) -> str:
-    """Set how large images are predicted, in place; :func:`crop_of` is then the crop in use.
+    """Set how large images are predicted, in place; ``crop_of`` then tells the crop in use.
 
     Args:
         cfg: A whole config.

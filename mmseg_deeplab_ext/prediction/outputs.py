@@ -14,14 +14,12 @@ from PIL import Image
 from mmseg_deeplab_ext.atomic_files import write_atomically
 from mmseg_deeplab_ext.datasets.label_png import encode_label_png
 from mmseg_deeplab_ext.errors import PredictionError, UnwritableFileError
-from mmseg_deeplab_ext.output_folders import check_output_folders
 from mmseg_deeplab_ext.prediction.pictures import LABELS, OVERLAYS, Picture
+from mmseg_deeplab_ext.wording import listed
+from mmseg_deeplab_ext.writable import check_output_folders
 
 EXISTING = ("refuse", "replace", "skip")
 """What may be done about files that exist already."""
-
-_NAMED = 5
-"""How many existing files a message lists."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,9 @@ class Outputs:
         paths = [path for picture in pictures for path in self._paths(picture)]
         existing = [str(path) for path in paths if path.exists()]
         if existing:
-            more = f" and {len(existing) - _NAMED} more" if len(existing) > _NAMED else ""
             raise PredictionError(
                 f"{len(existing)} of {len(paths)} files to write exist already: "
-                f"{', '.join(existing[:_NAMED])}{more}. Choose another --out, or pass "
+                f"{listed(existing)}. Choose another --out, or pass "
                 "--skip-existing to predict only images that lack a file, or --force to replace "
                 "all files."
             )

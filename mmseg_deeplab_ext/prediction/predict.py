@@ -23,10 +23,13 @@ from mmseg_deeplab_ext.errors import (
     UnreadableImageError,
     UnwritableFileError,
 )
-from mmseg_deeplab_ext.inference.load import load_network
+from mmseg_deeplab_ext.inference.config import crop_of
+from mmseg_deeplab_ext.inference.labels import image_labels
+from mmseg_deeplab_ext.inference.load import load_segmentor
 from mmseg_deeplab_ext.launch.checks.doubts import config_notes
-from mmseg_deeplab_ext.prediction.batches import ahead, batches
-from mmseg_deeplab_ext.prediction.modes import crop_of, use_mode
+from mmseg_deeplab_ext.prediction.batches import batches, bounded_map
+from mmseg_deeplab_ext.prediction.colours import class_colours
+from mmseg_deeplab_ext.prediction.modes import use_mode
 from mmseg_deeplab_ext.prediction.outputs import Outputs
 from mmseg_deeplab_ext.prediction.pictures import Picture, find_pictures
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared
@@ -112,7 +115,8 @@ def predict_files(
     crop = crop_of(cfg)
     init_default_scope(cfg.get("default_scope", "mmseg"))
     preparation = Preparation(cfg, fit=crop if mode == "resize" else None)
-    model, colours = load_network(cfg, checkpoint, device=options.device)
+    model, meta = load_segmentor(cfg, checkpoint, device=options.device)
+    colours = class_colours(cfg, meta, num_classes=max(model.num_classes, 2))
     wanted = outputs.check(pictures)
     for note in config_notes(cfg, training=False):
         print_log(note, logger="current")
@@ -148,8 +152,8 @@ class _Run:
         at_once = _THREADS + self._options.batch_size
         try:
             with ThreadPoolExecutor(_THREADS) as pool:
-                prepared = ahead(pool, self._prepare, pictures, at_once=at_once)
-                for _ in ahead(pool, self._write, self._predict(prepared), at_once=at_once):
+                prepared = bounded_map(pool, self._prepare, pictures, at_once=at_once)
+                for _ in bounded_map(pool, self._write, self._predict(prepared), at_once=at_once):
                     pass
         finally:
             report.seconds = time.monotonic() - start
@@ -223,23 +227,12 @@ class _Run:
             return f"{place}: {message} (--mode slide or resize needs less)"
         return f"the network fails on it: {message}"
 
-    @torch.no_grad()
     def _forward(self, batch: list[_Loaded]) -> list[np.ndarray]:
         """Predict images of one padded size; returns their labels, (height, width), uint8."""
         inputs = torch.cat([each.inputs for each in batch])
-        # The size of the whole batch: that of the image file is each sample's own, below.
-        size = tuple(inputs.shape[-2:])
-        meta = {"ori_shape": size, "img_shape": size, "pad_shape": size}
-        dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
-        with torch.autocast(self._device.type, dtype=dtype, enabled=self._options.amp):
-            logits = self._model.inference(inputs, [dict(meta) for _ in batch])
-        labels = []
-        # One by one: logits at the size of large images fill the memory.
-        for each, of_image in zip(batch, logits.split(1)):
-            (sample,) = self._model.postprocess_result(of_image.float(), [each.sample])
-            labels.append(sample.pred_sem_seg.data[0].to(torch.uint8).cpu().numpy())
-            del sample.seg_logits, sample.pred_sem_seg
-        return labels
+        samples = [each.sample for each in batch]
+        found = image_labels(self._model, inputs, samples, half=self._options.amp)
+        return [labels.to(torch.uint8).cpu().numpy() for labels in found]
 
     def _write(self, result: tuple[_Loaded, np.ndarray]) -> None:
         loaded, label = result

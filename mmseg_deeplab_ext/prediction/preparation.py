@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable
 
 import cv2
 import mmcv
@@ -12,8 +12,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
-from mmseg_deeplab_ext.config_view import leaf_datasets, step_name
+from mmseg_deeplab_ext.config_view import step_name
 from mmseg_deeplab_ext.errors import ConfigError, UnreadableImageError
+from mmseg_deeplab_ext.inference.config import test_pipeline
 
 _UNDECODABLE = "damaged, or no format that OpenCV reads"
 
@@ -97,13 +98,6 @@ class Preparation:
             _shrink(results, self._fit)
         packed = self._pack(results)
         return Prepared(packed["inputs"], packed["data_samples"], image)
-
-
-def test_pipeline(cfg: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The steps of a config's test data set, else its ``test_pipeline``; none if it has neither."""
-    loader = cfg.get("test_dataloader")
-    pipeline = next(leaf_datasets(loader["dataset"])).get("pipeline") if loader else None
-    return pipeline or cfg.get("test_pipeline") or []
 
 
 def _load(step: Callable[[dict], dict | None], path: Path) -> dict[str, Any]:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Sequence
 
-import torch
 from mmseg.models.segmentors import SegTTAModel
-from mmseg.models.utils import resize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmseg_deeplab_ext.decode_heads.aspp import scaled_windows
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.inference.scales import (
+    MERGES,
+    STOCK_TTA,
+    mean_probabilities,
+    merged_logits,
+)
+from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
-from mmseg_deeplab_ext.layers.scale_dimension import scale_size
 from mmseg_deeplab_ext.registry import MODELS
 
 SOFTMAX = "softmax"
-# model.py: merge_method of an image pyramid. From the logits so far and those of one more view.
-_LOGITS_MERGES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "max": torch.maximum,
-    "avg": torch.add,
-}
-MERGES = (SOFTMAX, *_LOGITS_MERGES)
 UPSAMPLE = ("logits", "labels")
-
-_STRIDES = (1, 2, 4, 8, 16, 32)
-_STOCK = "tta_model=dict(type='SegTTAModel') with a tta_pipeline that has TestTimeAug"
 
 
 @MODELS.register_module()
@@ -72,12 +66,12 @@ class DeepLabTTAModel(SegTTAModel):
         upsample: str = "logits",
         data_preprocessor: dict | nn.Module | None = None,
     ) -> None:
-        _check_choice("merge", merge, MERGES)
+        _check_choice("merge", merge, (SOFTMAX, *MERGES))
         _check_choice("upsample", upsample, UPSAMPLE)
         if upsample == "labels" and merge == SOFTMAX:
             raise ConfigError(
                 "tta_model: upsample='labels' takes labels from merged logits: use it with "
-                f"merge={' or '.join(map(repr, _LOGITS_MERGES))}"
+                f"merge={' or '.join(map(repr, MERGES))}"
             )
         super().__init__(module, data_preprocessor)
         _check_segmentor(self.module)
@@ -118,60 +112,15 @@ class DeepLabTTAModel(SegTTAModel):
         Returns:
             [N, num_classes, H, W]; their argmax is the prediction.
         """
+        views = dict(scales=self.scales, flip=self.flip)
         if self.merge == SOFTMAX:
-            return self._mean_probabilities(images)
-        logits = self._merged_logits(images)
+            return mean_probabilities(self.module, images, **views)
+        logits = merged_logits(self.module, images, merge=self.merge, **views)
+        size = images.shape[-2:]
         if self.upsample == "logits":
-            return _resized(logits, images.shape[-2:])
-        height, width = images.shape[-2:]
-        labels = resize_nearest(logits.argmax(dim=1), (height, width))
+            return resize_bilinear(logits, size)
+        labels = resize_nearest(logits.argmax(dim=1), size)
         return F.one_hot(labels, logits.shape[1]).permute(0, 3, 1, 2).to(logits)
-
-    def _mean_probabilities(self, images: Tensor) -> Tensor:
-        """``predict_labels_multi_scale``: every scale is a pyramid of its own."""
-        total: Any = 0
-        for scale in self.scales:
-            for logits in self._views(images, [scale]):
-                total += _resized(logits, images.shape[-2:]).softmax(dim=1)
-        return total / (len(self.scales) * (1 + self.flip))
-
-    def _merged_logits(self, images: Tensor) -> Tensor:
-        """``multi_scale_logits``: all scales on the grid of the largest."""
-        views = list(self._views(images, self.scales))
-        merged = views[0]
-        for logits in views[1:]:
-            merged = _LOGITS_MERGES[self.merge](merged, logits)
-        return merged / len(views) if self.merge == "avg" else merged
-
-    def _views(self, images: Tensor, pyramid: Sequence[float]) -> Iterator[Tensor]:
-        """Logits of every view: on one grid, unflipped; [N, num_classes, h, w] each."""
-        crop = images.shape[-2:]
-        for scale in pyramid:
-            scaled = _resized(images, scale_size(crop, scale))
-            for flipped in (False, True)[: 1 + self.flip]:
-                view = scaled.flip(-1) if flipped else scaled
-                with scaled_windows(self.module, scale):
-                    logits = self.module(view, mode="tensor")
-                stride = _logits_stride(view.shape[-2:], logits.shape[-2:])
-                grid = scale_size(crop, max(1.0, *pyramid) / stride)
-                logits = _resized(logits, grid)
-                yield logits.flip(-1) if flipped else logits
-
-
-def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
-    """[N, C, H, W] to [N, C, *size], as DeepLab resizes everything (core/utils.py)."""
-    return resize(x, size=tuple(size), mode="bilinear", align_corners=True, warning=False)
-
-
-def _logits_stride(image: Sequence[int], logits: Sequence[int]) -> int:
-    """The stride of a network's logits, from what it made of an image (heights and widths)."""
-    for stride in _STRIDES:
-        if tuple(logits) == tuple(-(-length // stride) for length in image):
-            return stride
-    raise ConfigError(
-        f"The network makes logits of {tuple(logits)} from an image of {tuple(image)}: no stride "
-        f"of {_STRIDES}, rounded up, which the official merge of scales needs. Use {_STOCK}"
-    )
 
 
 def _checked_scales(scales: Any) -> tuple[float, ...]:
@@ -196,10 +145,10 @@ def _check_segmentor(module: nn.Module) -> None:
     if mode != "whole":
         raise ConfigError(
             f"model.test_cfg.mode={mode!r}: the official evaluation over scales takes the whole "
-            f"image. Set model.test_cfg=dict(mode='whole'), or use {_STOCK}"
+            f"image. Set model.test_cfg=dict(mode='whole'), or use {STOCK_TTA}"
         )
     if getattr(module, "out_channels", None) == 1:
         raise ConfigError(
             "The segmentor has one output channel, and the official evaluation over scales "
-            f"averages softmax probabilities: use out_channels=2, or {_STOCK}"
+            f"averages softmax probabilities: use out_channels=2, or {STOCK_TTA}"
         )

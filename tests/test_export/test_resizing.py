@@ -6,8 +6,8 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_deeplab_ext.export.graph import InferenceGraph
-from mmseg_deeplab_ext.export.resizing import pad_to, resize_bilinear
+from mmseg_deeplab_ext.export.graph import InferenceGraph, pad_to
+from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from tests.support.preprocess_goldens import golden, largest_difference, shape
 from tests.support.segmentors import CONFIGS

@@ -26,11 +26,11 @@ MAY_IMPORT = {
     "tool_paths": set(),
     "visualization": set(),
     "wording": set(),
+    "writable": set(),
     "__init__": set(),
     "registry": set(),
     "compat": {"hosts"},
     "download": {"progress"},
-    "output_folders": set(),
     "plugins": {"compat", "registry", "safe_globals"},
     "utils": {"registry"},
     "config_view": {"registry"},
@@ -39,29 +39,29 @@ MAY_IMPORT = {
     "backbones": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
     "decode_heads": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},
-    "segmentors": {"decode_heads", "layers", "registry"},
-    "checkpoints": {"atomic_files", "download", "wording"},
+    "segmentors": {"inference", "layers", "registry"},
+    "checkpoints": {"atomic_files", "download", "wording", "writable"},
     "conversion": {
         *("arch", "atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
-        *("registry", "specs", "tool_paths", "wording"),
+        *("registry", "specs", "tool_paths", "wording", "writable"),
     },
     "datasets": {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
         *("registry", "tool_paths"),
     },
     "engine": {"config_values", "registry"},
-    "inference": {"config_view", "conversion", "datasets", "layers", "specs"},
+    "inference": {"config_view", "conversion", "layers", "specs"},
     "launch": {
         *("arch", "config_values", "config_view", "conversion", "datasets", "engine", "inference"),
-        *("output_folders", "registry", "specs", "tool_paths", "wording"),
+        *("registry", "specs", "tool_paths", "wording", "writable"),
     },
     "export": {
         *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),
-        "prediction",
+        "writable",
     },
     "prediction": {
-        *("atomic_files", "config_view", "datasets", "inference", "launch", "output_folders"),
-        "progress",
+        *("atomic_files", "config_view", "conversion", "datasets", "inference", "launch"),
+        *("progress", "wording", "writable"),
     },
     "__main__": {"checkpoints", "compat", "hosts"},
 }
@@ -69,8 +69,8 @@ MAY_IMPORT = {
 # What works where PyTorch and MMSegmentation are absent: these modules and rooms.
 HOST_FREE = {
     *("__init__.py", "__main__.py", "arch.py", "atomic_files.py", "compat.py", "config_values.py"),
-    *("download.py", "errors.py", "hosts.py", "output_folders.py", "progress.py", "tool_paths.py"),
-    *("wording.py", "checkpoints", "specs"),
+    *("download.py", "errors.py", "hosts.py", "progress.py", "tool_paths.py"),
+    *("wording.py", "writable.py", "checkpoints", "specs"),
 }
 # zoo.py asks PyTorch, if it is there, where its cache is.
 WITH_TORCH = {"checkpoints/zoo.py"}

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from mmseg_deeplab_ext.prediction.batches import ahead, batches
+from mmseg_deeplab_ext.prediction.batches import batches, bounded_map
 
 
 def test_a_batch_holds_items_of_one_key_and_nothing_is_lost():
@@ -38,7 +38,7 @@ def test_work_ahead_keeps_the_order_and_does_not_run_away():
             yield number
 
     with ThreadPoolExecutor(3) as pool:
-        for expected, result in enumerate(ahead(pool, lambda n: 2 * n, numbers(), at_once=5)):
+        for expected, result in enumerate(bounded_map(pool, lambda n: 2 * n, numbers(), at_once=5)):
             assert result == 2 * expected
             assert len(taken) - expected <= 5
     assert len(taken) == 50

@@ -3,7 +3,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.prediction.modes import crop_of, network_size, padded_size, use_mode
+from mmseg_deeplab_ext.inference.config import crop_of, network_size, padded_size
+from mmseg_deeplab_ext.prediction.modes import use_mode
 
 
 def config(test_cfg=None, padding=None, size=None):

@@ -11,7 +11,7 @@ PACKAGES = {"onnx": "writes the file", "onnxruntime": "runs it, to verify it"}
 """Package -> what it is needed for."""
 
 
-def import_packages() -> list[ModuleType]:
+def import_onnx_packages() -> list[ModuleType]:
     """Import the packages of `PACKAGES`, in this order.
 
     Raises:

@@ -1,4 +1,4 @@
-"""MobileNetV2; what all backbones have in common is in test_tapped_backbone.py."""
+"""MobileNetV2; what all backbones have in common is in test_every_backbone.py."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The ResNet backbones; what all backbones have in common is in test_tapped_backbone.py."""
+"""The ResNet backbones; what all backbones have in common is in test_every_backbone.py."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from torch import nn
 from mmseg_deeplab_ext.backbones import ResNetV1, ResNetV1Beta
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import max_pool_3x3_stride_2_same
+from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
 
 IMAGE = torch.randn(2, 3, 65, 97, generator=torch.Generator().manual_seed(0))
 
@@ -19,16 +20,11 @@ def batch_norms(module):
     ("arguments", "message"),
     [
         (dict(depth=34), r"depth=34 .*18, 50, 101"),
-        (dict(depth=18, output_stride=12), r"output_stride=12 .*4, 8, 16, 32"),
         (dict(depth=50, multi_grid=(1, 2)), r"multi_grid=\(1, 2\) has 2 entries.*3 units"),
         (dict(depth=18, multi_grid=(1, 0)), r"multi_grid=\(1, 0\) must be a list of whole numbers"),
         (dict(depth=18, multi_grid=2), r"multi_grid=2 must be a list"),
         (dict(depth=18, multi_grid=()), r"multi_grid=\(\) must be a list"),
         (dict(depth=18.0), r"depth=18.0 is not supported"),
-        (dict(depth=18, out_indices=3), r"out_indices=3 must be a list"),
-        (dict(depth=18, out_indices=(3, 0)), r"out_indices=\(3, 0\) must be ascending"),
-        (dict(depth=18, out_indices=(4,)), r"out_indices=\(4,\)"),
-        (dict(depth=18, frozen_stages=5), r"frozen_stages=5 .*-1, 0, 1, 2, 3, 4"),
     ],
 )
 def test_an_impossible_argument_is_refused_with_the_allowed_values(arguments, message):
@@ -36,13 +32,18 @@ def test_an_impossible_argument_is_refused_with_the_allowed_values(arguments, me
         ResNetV1Beta(**arguments)
 
 
-@pytest.mark.parametrize("output_stride", [4, 8, 16, 32])
-def test_taps_come_at_strides_4_8_16_bounded_by_the_output_stride(output_stride):
-    features = ResNetV1Beta(18, output_stride=output_stride).eval()(IMAGE)
-    for feature, stride in zip(features, (4, 8, 16, 32)):
-        stride = min(stride, output_stride)
-        assert feature.shape[-2:] == (-(-65 // stride), -(-97 // stride))
-    assert [feature.shape[1] for feature in features] == [64, 128, 256, 512]
+@pytest.mark.parametrize(("depth", "widths"), [(18, [64, 128, 256]), (50, [256, 512, 1024])])
+def test_the_taps_are_those_of_the_official_code(depth, widths):
+    spec = ResNetV1BetaSpec(depth)
+    assert [(tap.stride, tap.channels) for tap in spec.taps] == list(zip((4, 8, 16), widths))
+    assert [tap.end_point for tap in spec.taps] == {
+        18: [f"resnet_v1_18/block{b}/unit_1/lite_bottleneck_v1/conv2" for b in (1, 2, 3)],
+        50: [
+            f"resnet_v1_50/block{b}/unit_{u}/bottleneck_v1/conv3"
+            for b, u in ((1, 2), (2, 3), (3, 5))
+        ],
+    }[depth]
+    assert spec.output_strides == (4, 8, 16, 32)
 
 
 def test_taps_are_taken_before_the_relu_and_the_final_map_after_it():

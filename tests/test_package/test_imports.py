@@ -18,7 +18,6 @@ HOSTS = {"torch", "torchvision", "mmengine", "mmcv", "mmseg"}
 MAY_IMPORT = {
     "errors": set(),
     "hosts": set(),
-    "arch": set(),
     "atomic_files": set(),
     "config_values": set(),
     "progress": set(),
@@ -34,16 +33,16 @@ MAY_IMPORT = {
     "plugins": {"compat", "registry", "safe_globals"},
     "utils": {"registry"},
     "config_view": {"registry"},
-    "specs": {"arch", "config_values", "wording"},
+    "specs": {"config_values", "wording"},
     "layers": {"config_values", "specs"},
-    "backbones": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
-    "decode_heads": {"arch", "config_values", "conversion", "layers", "registry", "specs"},
+    "backbones": {"config_values", "layers", "registry", "specs"},
+    "decode_heads": {"config_values", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},
     "segmentors": {"inference", "layers", "registry"},
     "checkpoints": {"atomic_files", "download", "wording", "writable"},
     "conversion": {
-        *("arch", "atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
-        *("registry", "specs", "tool_paths", "wording", "writable"),
+        *("atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
+        *("layers", "registry", "specs", "tool_paths", "wording", "writable"),
     },
     "datasets": {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
@@ -52,8 +51,8 @@ MAY_IMPORT = {
     "engine": {"config_values", "registry"},
     "inference": {"config_view", "conversion", "layers", "specs"},
     "launch": {
-        *("arch", "config_values", "config_view", "conversion", "datasets", "engine", "inference"),
-        *("registry", "specs", "tool_paths", "wording", "writable"),
+        *("config_values", "config_view", "conversion", "datasets", "engine", "inference"),
+        *("layers", "registry", "specs", "tool_paths", "wording", "writable"),
     },
     "export": {
         *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),
@@ -68,7 +67,7 @@ MAY_IMPORT = {
 
 # What works where PyTorch and MMSegmentation are absent: these modules and rooms.
 HOST_FREE = {
-    *("__init__.py", "__main__.py", "arch.py", "atomic_files.py", "compat.py", "config_values.py"),
+    *("__init__.py", "__main__.py", "atomic_files.py", "compat.py", "config_values.py"),
     *("download.py", "errors.py", "hosts.py", "progress.py", "tool_paths.py"),
     *("wording.py", "writable.py", "checkpoints", "specs"),
 }

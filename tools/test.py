@@ -17,8 +17,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and evaluate."""
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.launch.adapt.outputs import draw_predictions
     from mmseg_deeplab_ext.launch.arguments import common_parser, parse
-    from mmseg_deeplab_ext.launch.runs import draw_predictions, evaluation_runner, load_config
+    from mmseg_deeplab_ext.launch.config import load_config
+    from mmseg_deeplab_ext.launch.evaluation import evaluation_runner
 
     parser = common_parser("Evaluate a segmentor on the test split")
     parser.add_argument("checkpoint", help="checkpoint file")

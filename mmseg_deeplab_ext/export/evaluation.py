@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.config_view import pipeline_steps, step_name
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 from mmseg_deeplab_ext.prediction.modes import padded_size
 from mmseg_deeplab_ext.prediction.preparation import test_pipeline
@@ -40,7 +40,7 @@ def export_notes(
 
     Returns:
         What the file does not do as the evaluation, and what is seldom meant
-        (:func:`mmseg_deeplab_ext.launch.checks.doubts.config_notes`) of the crop in use.
+        (:func:`mmseg_deeplab_ext.launch.checks.recipe.config_notes`) of the crop in use.
     """
     used = copy.deepcopy(cfg)
     used.model.data_preprocessor.test_cfg = dict(size=crop_size)

@@ -24,7 +24,7 @@ from mmseg_deeplab_ext.errors import (
     UnwritableFileError,
 )
 from mmseg_deeplab_ext.inference.load import load_network
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.prediction.batches import ahead, batches
 from mmseg_deeplab_ext.prediction.modes import crop_of, use_mode
 from mmseg_deeplab_ext.prediction.outputs import Outputs

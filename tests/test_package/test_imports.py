@@ -52,8 +52,8 @@ MAY_IMPORT = {
     "engine": {"config_values", "registry"},
     "inference": {"config_view", "conversion", "datasets", "layers", "specs"},
     "launch": {
-        *("arch", "config_values", "config_view", "conversion", "datasets", "engine", "inference"),
-        *("output_folders", "registry", "specs", "tool_paths", "wording"),
+        *("arch", "config_values", "config_view", "conversion", "datasets", "engine"),
+        *("output_folders", "registry", "specs", "tool_paths"),
     },
     "export": {
         *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),

@@ -9,9 +9,9 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
 from mmseg_deeplab_ext.config_view import datasets_of
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
-from mmseg_deeplab_ext.launch.runs import load_config
-from mmseg_deeplab_ext.launch.tta import use_tta
+from mmseg_deeplab_ext.launch.adapt.tta import use_tta
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
+from mmseg_deeplab_ext.launch.config import load_config
 from tests.support.segmentors import CONFIGS
 
 register_all_modules()

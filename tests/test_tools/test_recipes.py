@@ -18,10 +18,10 @@ from mmseg.utils import register_all_modules
 from PIL import Image
 
 from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
-from mmseg_deeplab_ext.engine.batch_size import share_global_batch
+from mmseg_deeplab_ext.launch.adapt.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.arguments import common_parser, parse
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
-from mmseg_deeplab_ext.launch.runs import load_config
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
+from mmseg_deeplab_ext.launch.config import load_config
 from mmseg_deeplab_ext.specs.networks import network_of_model
 from tests.support.file_server import serve
 from tests.support.tf_files import (

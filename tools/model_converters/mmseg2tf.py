@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.conversion.to_tensorflow import export_checkpoint
-    from mmseg_deeplab_ext.launch.runs import load_config
+    from mmseg_deeplab_ext.launch.config import load_config
 
     export = export_checkpoint(
         load_config(args.config),

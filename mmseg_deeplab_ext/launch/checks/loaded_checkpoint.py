@@ -12,7 +12,7 @@ from mmseg_deeplab_ext.conversion.dataset_meta import CLASSES_BY_NUMBER, DATA_SE
 from mmseg_deeplab_ext.conversion.pth import state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights, notes_on_start
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch.segmentor import segmentor_in
+from mmseg_deeplab_ext.launch.unwrap import segmentor_in
 
 _NAMES_SHOWN = 5
 

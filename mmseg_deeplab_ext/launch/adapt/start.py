@@ -12,7 +12,7 @@ from mmseg_deeplab_ext.conversion.pth import demand_pth, load_pth
 from mmseg_deeplab_ext.errors import CheckpointNotFoundError
 
 
-def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> list[str]:
+def choose_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> list[str]:
     """Choose between ``load_from`` and the interrupted run's checkpoint, in place.
 
     MMEngine resumes from ``load_from`` where there is one. A second stage of training, whose config
@@ -56,8 +56,8 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
     return notes
 
 
-def take_over(cfg: Config) -> list[str]:
-    """Take over the random seed of the interrupted run, in place; say if it was finished.
+def restore_seed(cfg: Config) -> list[str]:
+    """Restore the random seed of the interrupted run, in place; say if it was finished.
 
     MMEngine draws a seed when ``randomness.seed`` is not configured, and stores it in its
     checkpoints. On resuming it restores that seed only after the training data loader was built

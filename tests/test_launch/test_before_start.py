@@ -245,3 +245,10 @@ def test_a_label_check_with_another_class_count_is_named(voc_folder: Path) -> No
     cfg = with_model(config(train=part), decode_head={"num_classes": 21})
     with pytest.raises(ConfigError, match=r"CheckedLoadAnnotations \(train pipeline\) is 19"):
         check(cfg)
+
+
+def test_looking_at_a_config_changes_nothing_of_it(voc_folder: Path) -> None:
+    cfg = with_model(config(train=voc(voc_folder)), decode_head={"num_classes": 21})
+    before = cfg.to_dict()
+    check(cfg)
+    assert cfg.to_dict() == before

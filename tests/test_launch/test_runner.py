@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmseg.registry import MODELS, RUNNERS
 from PIL import Image
 
 import mmseg_deeplab_ext
@@ -19,12 +20,18 @@ from mmseg_deeplab_ext.launch.runner import CheckedEvaluation, CheckedRun, build
 PACKAGE = Path(mmseg_deeplab_ext.__file__).parent
 
 
-class Model(BaseModel):
+@MODELS.register_module(force=True)
+class SmallestModel(BaseModel):
     def __init__(self, decode_head, data_preprocessor=None):
         super().__init__(data_preprocessor)
 
     def forward(self, inputs, data_samples=None, mode="tensor"):
         return {"loss": torch.zeros(1)}
+
+
+@RUNNERS.register_module(force=True)
+class TheirRunner(Runner):
+    pass
 
 
 def loader(data_root):
@@ -46,8 +53,9 @@ def cfg(tmp_path):
     Image.new("L", (4, 3)).save(tmp_path / "labels" / "a.png")
     return Config(
         {
-            "model": {"type": Model, "decode_head": {"ignore_index": 7}},
+            "model": {"type": "SmallestModel", "decode_head": {"ignore_index": 7}},
             "work_dir": str(tmp_path / "work"),
+            "experiment_name": tmp_path.name,  # else a logger of the same second is used again
             "default_scope": "mmseg",
             "launcher": "none",
             "train_cfg": {"by_epoch": False, "max_iters": 1},
@@ -94,12 +102,6 @@ def test_what_is_said_of_a_config_reaches_the_log_file_with_its_level(cfg):
 
 
 def test_the_type_of_the_runner_may_be_the_users(cfg):
-    from mmseg.registry import RUNNERS
-
-    class TheirRunner(Runner):
-        pass
-
-    RUNNERS.register_module(module=TheirRunner, force=True)
     cfg.runner_type = "TheirRunner"
     assert isinstance(build(cfg, CheckedRun), TheirRunner)
 

@@ -37,30 +37,6 @@ def leaf_datasets(dataset: Any) -> Iterator[Any]:
         yield from leaf_datasets(part)
 
 
-def datasets_of(
-    cfg: Mapping[str, Any], splits: Sequence[str]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Find the data sets behind the data loaders.
-
-    Args:
-        cfg: A whole config.
-        splits: Which of ``"train"``, ``"val"`` and ``"test"``.
-
-    Yields:
-        (split, config of a data set that reads files); none for a split without data loader.
-
-    Raises:
-        ConfigError: An unknown split.
-    """
-    for split in splits:
-        if split not in SPLITS:
-            raise ConfigError(f"unknown split {split!r}; allowed are {', '.join(SPLITS)}.")
-        loader = cfg.get(f"{split}_dataloader")
-        if loader:
-            for leaf in leaf_datasets(loader["dataset"]):
-                yield split, leaf
-
-
 def dataset_class(leaf: Mapping[str, Any]) -> type:
     """Look a data set's class up, whether the config has its name or, lazily, the class.
 
@@ -75,13 +51,6 @@ def dataset_class(leaf: Mapping[str, Any]) -> type:
             "registers it named in custom_imports?"
         )
     return found
-
-
-def reads_local_files(leaf: Mapping[str, Any]) -> bool:
-    """Whether a data set is an MMEngine one with its files on this machine's file systems."""
-    backend = (leaf.get("backend_args") or {}).get("backend", "local")
-    local = backend == "local" and "://" not in str(leaf.get("data_root") or "")
-    return local and issubclass(dataset_class(leaf), BaseDataset)
 
 
 def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
@@ -154,7 +123,9 @@ class DatasetView:
     @cached_property
     def is_local(self) -> bool:
         """Whether it is one of MMEngine's, with its files on this machine's file systems."""
-        return reads_local_files(self.config)
+        backend = (self.config.get("backend_args") or {}).get("backend", "local")
+        local = backend == "local" and "://" not in str(self.config.get("data_root") or "")
+        return local and issubclass(self.kind, BaseDataset)
 
     @cached_property
     def needs_labels(self) -> bool:
@@ -172,7 +143,7 @@ class DatasetView:
 
 @dataclass(frozen=True)
 class ConfigView:
-    """What a run will use of a config, to look at and not to change."""
+    """What a run will use of a config: to look at, not to change, and no copy of it."""
 
     config: Mapping[str, Any]
     model: Mapping[str, Any]
@@ -199,10 +170,14 @@ class ConfigView:
         model = segmentor = cfg.get("model") or {}
         while "module" in segmentor:
             segmentor = segmentor["module"]
-        datasets = (
-            DatasetView(split, leaf, tuple(pipeline_steps(leaf.get("pipeline"))))
-            for split, leaf in datasets_of(cfg, splits)
-        )
+        datasets = []
+        for split in splits:
+            if split not in SPLITS:
+                raise ConfigError(f"unknown split {split!r}; allowed are {', '.join(SPLITS)}.")
+            loader = cfg.get(f"{split}_dataloader")
+            for leaf in leaf_datasets(loader["dataset"]) if loader else ():
+                steps = tuple(pipeline_steps(leaf.get("pipeline")))
+                datasets.append(DatasetView(split, leaf, steps))
         return cls(cfg, segmentor, tuple(heads_of(model)), tuple(splits), tuple(datasets))
 
     @property

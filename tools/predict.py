@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.errors import run_tool
 from mmseg_deeplab_ext.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -114,8 +114,6 @@ def _add_existing(parser: argparse.ArgumentParser) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+        run_tool(main)
     except KeyboardInterrupt:
         sys.exit(130)  # as shells say it; what was done is printed

@@ -28,28 +28,17 @@ def checked_loader(loader: Mapping[str, Any], *, ignore_index: int = 255) -> dic
     """
     loader = copy.deepcopy(loader)
     for leaf in leaf_datasets(loader["dataset"]):
-        leaf["pipeline"] = checked_pipeline(leaf, ignore_index=ignore_index)
+        classes = class_names(leaf)
+        # Data sets with other classes may share the list and its steps.
+        leaf["pipeline"] = copy.deepcopy(leaf.get("pipeline", []))
+        for step in pipeline_steps(leaf["pipeline"]):
+            kind = _transform_class(step.get("type"))
+            if kind is LoadImageFromFile:
+                step["type"] = "mmseg_deeplab_ext.CheckedLoadImageFromFile"
+            elif kind is LoadAnnotations and classes is not None:
+                step["type"] = "mmseg_deeplab_ext.CheckedLoadAnnotations"
+                step.update(num_classes=len(classes), ignore_index=ignore_index)
     return loader
-
-
-def checked_pipeline(leaf: Mapping[str, Any], *, ignore_index: int) -> list[dict[str, Any]]:
-    """A copy of a data set's pipeline, with the checked transforms in the place of the stock ones.
-
-    Args:
-        leaf: Config of a data set that reads files.
-        ignore_index: Label value of pixels that do not count.
-    """
-    classes = class_names(leaf)
-    # A copy of its own: data sets with other classes may share the list and its steps.
-    pipeline = copy.deepcopy(leaf.get("pipeline", []))
-    for step in pipeline_steps(pipeline):
-        kind = _transform_class(step.get("type"))
-        if kind is LoadImageFromFile:
-            step["type"] = "mmseg_deeplab_ext.CheckedLoadImageFromFile"
-        elif kind is LoadAnnotations and classes is not None:
-            step["type"] = "mmseg_deeplab_ext.CheckedLoadAnnotations"
-            step.update(num_classes=len(classes), ignore_index=ignore_index)
-    return pipeline
 
 
 def _transform_class(kind: Any) -> Any:

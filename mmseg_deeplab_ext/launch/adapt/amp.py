@@ -14,13 +14,7 @@ _GPU_ONLY_KEYS = ("loss_scale", "dtype", "use_fsdp")
 
 
 def enable_amp(cfg: Config) -> list[str]:
-    """Switch a config to automatic mixed precision, in place (``--amp``).
-
-    Args:
-        cfg: Training config with ``optim_wrapper``.
-
-    Returns:
-        Sentences for the log.
+    """Switch a training to automatic mixed precision (``--amp``).
 
     Raises:
         ConfigError: The config's optimizer wrapper has no mixed-precision counterpart.
@@ -40,14 +34,7 @@ def enable_amp(cfg: Config) -> list[str]:
 
 
 def use_cpu_amp(cfg: Config) -> list[str]:
-    """Replace a config's GPU-only mixed precision by bfloat16 autocast, in place.
-
-    Args:
-        cfg: Training config.
-
-    Returns:
-        Sentences for the log; none if the config uses no AMP.
-    """
+    """Replace mixed precision that needs a GPU by bfloat16 autocast."""
     wrapper = cfg.get("optim_wrapper")
     if wrapper is None or wrapper.get("type") != AMP:
         return []

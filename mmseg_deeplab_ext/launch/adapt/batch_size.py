@@ -18,21 +18,17 @@ from mmseg_deeplab_ext.engine.batch_size import (
 
 
 def share_global_batch(cfg: Config, world_size: int, *, options: Mapping[str, Any]) -> list[str]:
-    """Give every process its part of ``cfg.global_batch_size``, in place.
+    """Give every process its part of ``cfg.global_batch_size``.
 
     A config file states the batch size of a single process beside the total, for tools that don't
     know the total; here it is replaced. One that is neither that nor right for these processes was
     meant to be used, and is refused rather than overwritten.
 
     Args:
-        cfg: Training config. Without the key ``global_batch_size``, or with None, its data loader
-            stays as it is.
+        cfg: Without the key ``global_batch_size``, or with None, its data loader stays as it is.
         world_size: Number of processes that train together.
         options: What the user set on the command line. A batch size per process given there wins
             over a global one from the config file.
-
-    Returns:
-        Sentences for the log, one per change made.
 
     Raises:
         ConfigError: ``global_batch_size`` is no positive whole number, the processes can't share

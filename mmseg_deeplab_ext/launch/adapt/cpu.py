@@ -14,17 +14,11 @@ _SYNC_BN_TYPES = ("SyncBN", "MMSyncBN")
 
 
 def adapt_to_cpu(cfg: Config) -> list[str]:
-    """Change what MMEngine's Runner can't do without a GPU, in place; nothing where there is one.
+    """Change what MMEngine's Runner can't do without a GPU; nothing where there is one.
 
     AMP becomes bfloat16 autocast. For several processes synchronised batch norm is dropped
     (PyTorch has none for CPUs; for a single process the Runner drops it), and the model wrapper
     gets no device ids.
-
-    Args:
-        cfg: Config, with ``launcher`` if there is one.
-
-    Returns:
-        Sentences for the log, one per change made.
     """
     if get_device() != "cpu":
         return []

@@ -10,7 +10,7 @@ from mmseg_deeplab_ext.errors import ConfigError
 def draw_predictions(
     cfg: Config, *, show: bool = False, wait_time: float = 2, directory: str | None = None
 ) -> None:
-    """Let the visualisation hook draw every prediction, in place.
+    """Let the visualisation hook draw every prediction.
 
     Args:
         cfg: Config with ``default_hooks.visualization``.
@@ -37,7 +37,7 @@ def draw_predictions(
 
 
 def write_predictions(cfg: Config, directory: str) -> None:
-    """Let the metric write the predicted label images, in place.
+    """Let the metric write the predicted label images.
 
     Raises:
         ConfigError: The config has no metric that can.

@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 from mmseg_deeplab_ext.config_view import ConfigView, pipeline_steps, step_name
 from mmseg_deeplab_ext.errors import DatasetError
-from mmseg_deeplab_ext.launch.checked_loading import checked_pipeline
+from mmseg_deeplab_ext.launch.checked_loading import checked_loader
 from mmseg_deeplab_ext.registry import DATASETS
 
 _FILES_READ = 32
@@ -40,11 +40,12 @@ def check_labels(view: ConfigView, *, every: bool = False, share: tuple[int, int
     """
     read, problems = 0, []
     for part in view.datasets:
-        pipeline = checked_pipeline(part.config, ignore_index=view.ignore_index)
-        steps = [s for s in pipeline_steps(pipeline) if step_name(s) == "CheckedLoadAnnotations"]
+        leaf = checked_loader({"dataset": part.config}, ignore_index=view.ignore_index)["dataset"]
+        steps = pipeline_steps(leaf["pipeline"])
+        steps = [step for step in steps if step_name(step) == "CheckedLoadAnnotations"]
         if not steps or not part.is_local:
             continue
-        dataset = DATASETS.build({**part.config, "pipeline": steps[:1], "lazy_init": False})
+        dataset = DATASETS.build({**leaf, "pipeline": steps[:1], "lazy_init": False})
         numbers = range(share[0], len(dataset), share[1]) if every else _spread(len(dataset))
         with ThreadPoolExecutor(_THREADS) as pool:
             found = list(filter(None, pool.map(partial(_problem, dataset), numbers)))

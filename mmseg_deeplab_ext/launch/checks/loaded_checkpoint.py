@@ -66,10 +66,7 @@ def check_loaded(
 class CheckpointFitsHook(Hook):
     """Check whatever the Runner loads, right before it is put into the model.
 
-    Args:
-        classes: Class names of the data set; None if it names none.
-        source: Where the checkpoint comes from, for the messages.
-        training: Whether a training starts from it; else it is evaluated.
+    The arguments are those of :func:`check_loaded`.
     """
 
     def __init__(

@@ -1,7 +1,12 @@
-"""Find the data sets and the heads in a config, however they are nested."""
+"""Find the data sets and the heads in a config, however they are nested.
+
+A :class:`ConfigView` is what all checks of a run look at: the config, walked once.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Iterator, Mapping, Sequence
 
 from mmengine import list_from_file
@@ -32,30 +37,6 @@ def leaf_datasets(dataset: Any) -> Iterator[Any]:
         yield from leaf_datasets(part)
 
 
-def datasets_of(
-    cfg: Mapping[str, Any], splits: Sequence[str]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Find the data sets behind the data loaders.
-
-    Args:
-        cfg: A whole config.
-        splits: Which of ``"train"``, ``"val"`` and ``"test"``.
-
-    Yields:
-        (split, config of a data set that reads files); none for a split without data loader.
-
-    Raises:
-        ConfigError: An unknown split.
-    """
-    for split in splits:
-        if split not in SPLITS:
-            raise ConfigError(f"unknown split {split!r}; allowed are {', '.join(SPLITS)}.")
-        loader = cfg.get(f"{split}_dataloader")
-        if loader:
-            for leaf in leaf_datasets(loader["dataset"]):
-                yield split, leaf
-
-
 def dataset_class(leaf: Mapping[str, Any]) -> type:
     """Look a data set's class up, whether the config has its name or, lazily, the class.
 
@@ -70,13 +51,6 @@ def dataset_class(leaf: Mapping[str, Any]) -> type:
             "registers it named in custom_imports?"
         )
     return found
-
-
-def reads_local_files(leaf: Mapping[str, Any]) -> bool:
-    """Whether a data set is an MMEngine one with its files on this machine's file systems."""
-    backend = (leaf.get("backend_args") or {}).get("backend", "local")
-    local = backend == "local" and "://" not in str(leaf.get("data_root") or "")
-    return local and issubclass(dataset_class(leaf), BaseDataset)
 
 
 def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
@@ -121,3 +95,92 @@ def heads_of(model: Mapping[str, Any], key: str = "model") -> list[tuple[str, Ma
         elif head:
             heads.append((f"{key}.{name}", head))
     return heads
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """A data set of a config that reads files."""
+
+    split: str
+    config: Mapping[str, Any]
+    steps: tuple[Mapping[str, Any], ...]
+    """Its pipeline's transforms, those inside others included."""
+
+    def __str__(self) -> str:
+        root = self.config.get("data_root")
+        return self.kind.__name__ + (f" in {root}" if root else "")
+
+    @cached_property
+    def kind(self) -> type:
+        """Its class; a ConfigError if no registry knows the name."""
+        return dataset_class(self.config)
+
+    @cached_property
+    def classes(self) -> Sequence[str] | None:
+        """The names of its classes; None where nothing says them."""
+        return class_names(self.config)
+
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether it is one of MMEngine's, with its files on this machine's file systems."""
+        backend = (self.config.get("backend_args") or {}).get("backend", "local")
+        local = backend == "local" and "://" not in str(self.config.get("data_root") or "")
+        return local and issubclass(self.kind, BaseDataset)
+
+    @cached_property
+    def needs_labels(self) -> bool:
+        """Whether its pipeline loads label maps."""
+        return any(step_name(step).endswith("LoadAnnotations") for step in self.steps)
+
+    @cached_property
+    def samples(self) -> Sequence[Mapping[str, Any]]:
+        """What its class lists, without loading any: the paths of images and label maps."""
+        config = {**self.config, "lazy_init": True, "serialize_data": False, "pipeline": []}
+        dataset = DATASETS.build(config)
+        dataset.full_init()
+        return dataset.data_list
+
+
+@dataclass(frozen=True)
+class ConfigView:
+    """What a run will use of a config: to look at, not to change, and no copy of it."""
+
+    config: Mapping[str, Any]
+    model: Mapping[str, Any]
+    """The segmentor, without wrappers (``module``) around it; empty if there is none."""
+
+    heads: tuple[tuple[str, Mapping[str, Any]], ...]
+    """(key in the config, config) of the decode and auxiliary heads."""
+
+    splits: tuple[str, ...]
+    datasets: tuple[DatasetView, ...]
+    """Those of the splits."""
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any], *, splits: Sequence[str] = SPLITS) -> ConfigView:
+        """Walk a config.
+
+        Args:
+            cfg: A whole config, or the part of one that is to be looked at.
+            splits: Which of ``"train"``, ``"val"`` and ``"test"`` the run uses.
+
+        Raises:
+            ConfigError: An unknown split.
+        """
+        model = segmentor = cfg.get("model") or {}
+        while "module" in segmentor:
+            segmentor = segmentor["module"]
+        datasets = []
+        for split in splits:
+            if split not in SPLITS:
+                raise ConfigError(f"unknown split {split!r}; allowed are {', '.join(SPLITS)}.")
+            loader = cfg.get(f"{split}_dataloader")
+            for leaf in leaf_datasets(loader["dataset"]) if loader else ():
+                steps = tuple(pipeline_steps(leaf.get("pipeline")))
+                datasets.append(DatasetView(split, leaf, steps))
+        return cls(cfg, segmentor, tuple(heads_of(model)), tuple(splits), tuple(datasets))
+
+    @property
+    def ignore_index(self) -> int:
+        """The label value of pixels that do not count, as the first head says it."""
+        return next((head.get("ignore_index", 255) for _, head in self.heads), 255)

@@ -4,6 +4,11 @@ Each takes a single message, because MMEngine's registry and PyTorch's data-load
 re-raise an exception by calling its class with one string.
 """
 
+from __future__ import annotations
+
+import sys
+from typing import Callable
+
 
 class DeepLabExtError(Exception):
     """Base class of the errors that a user can mend; the tools print them without a traceback."""
@@ -65,9 +70,13 @@ class ExportError(DeepLabExtError, RuntimeError):
     """The file can't be written as asked, or what was written does not compute the same."""
 
 
-def message_of(error: DeepLabExtError) -> str:
-    """The message an error was raised with.
+def run_tool(main: Callable[[], int | None]) -> None:
+    """Run a tool and exit; an error that its user can mend is one message, without a traceback.
 
     Where a data loader's worker raised it, PyTorch put the worker's traceback in front.
     """
-    return str(error).rpartition(f"{__name__}.{type(error).__name__}: ")[2].rstrip()
+    try:
+        sys.exit(main())
+    except DeepLabExtError as error:
+        message = str(error).rpartition(f"{__name__}.{type(error).__name__}: ")[2].rstrip()
+        sys.exit(f"{sys.argv[0]}: error: {message}")

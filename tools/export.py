@@ -7,10 +7,9 @@ python tools/export.py CONFIG CHECKPOINT OUT.onnx --dynamic --probabilities
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.errors import run_tool
 from mmseg_deeplab_ext.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.export import ResizeRange, export_onnx
-    from mmseg_deeplab_ext.launch.runs import load_config
+    from mmseg_deeplab_ext.launch.config import load_config
 
     parser = _parser()
     args = parser.parse_args(argv)
@@ -71,7 +70,7 @@ def _lines(exported: Exported) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mmseg_deeplab_ext.launch.arguments import CfgOptions
+    from mmseg_deeplab_ext.launch.arguments import add_cfg_options
 
     parser = argparse.ArgumentParser(description="Write a segmentor as an ONNX file")
     parser.add_argument("config", help="config file of the segmentor")
@@ -116,20 +115,12 @@ def _parser() -> argparse.ArgumentParser:
         "--probabilities", action="store_true", help="a second output: SemanticProbabilities"
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=CfgOptions,
-        default={},
-        metavar="KEY=VALUE",
-        help="settings that replace those of the config file, such as "
-        'model.backbone.output_stride=8 "model.decode_head.dilations=(1,12,24,36)"',
+    add_cfg_options(
+        parser,
+        example='model.backbone.output_stride=8 "model.decode_head.dilations=(1,12,24,36)"',
     )
     return parser
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+    run_tool(main)

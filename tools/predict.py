@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.errors import run_tool
 from mmseg_deeplab_ext.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments and predict; returns the exit status."""
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
-    from mmseg_deeplab_ext.launch.runs import load_config
+    from mmseg_deeplab_ext.launch.config import load_config
     from mmseg_deeplab_ext.prediction import PredictOptions, Report, predict_files
     from mmseg_deeplab_ext.prediction.outputs import Outputs
 
@@ -66,7 +66,7 @@ def _print(report: Report, outputs: Outputs) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mmseg_deeplab_ext.launch.arguments import CfgOptions
+    from mmseg_deeplab_ext.launch.arguments import add_cfg_options
     from mmseg_deeplab_ext.prediction.modes import MODES
 
     parser = argparse.ArgumentParser(
@@ -97,14 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         help="images larger than the config's crop: whole, through a sliding window, or resized "
         "to fit; default: as the config's test_cfg says",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=CfgOptions,
-        default={},
-        metavar="KEY=VALUE",
-        help='settings that replace the config\'s, such as model.test_cfg.stride="(257,257)"',
-    )
+    add_cfg_options(parser, example='model.test_cfg.stride="(257,257)"')
     return parser
 
 
@@ -121,8 +114,6 @@ def _add_existing(parser: argparse.ArgumentParser) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+        run_tool(main)
     except KeyboardInterrupt:
         sys.exit(130)  # as shells say it; what was done is printed

@@ -6,10 +6,9 @@ tools/dist_test.sh CONFIG CHECKPOINT 8
 
 from __future__ import annotations
 
-import sys
 from typing import Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.errors import run_tool
 from mmseg_deeplab_ext.plugins import load_plugins
 
 
@@ -17,8 +16,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and evaluate."""
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.launch.adapt.outputs import draw_predictions
     from mmseg_deeplab_ext.launch.arguments import common_parser, parse
-    from mmseg_deeplab_ext.launch.runs import draw_predictions, evaluation_runner, load_config
+    from mmseg_deeplab_ext.launch.config import load_config
+    from mmseg_deeplab_ext.launch.evaluation import evaluation_runner
 
     parser = common_parser("Evaluate a segmentor on the test split")
     parser.add_argument("checkpoint", help="checkpoint file")
@@ -40,7 +41,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+    run_tool(main)

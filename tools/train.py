@@ -6,10 +6,9 @@ tools/dist_train.sh configs/deeplabv3plus_r101beta_voc.py 8
 
 from __future__ import annotations
 
-import sys
 from typing import Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.errors import run_tool
 from mmseg_deeplab_ext.plugins import load_plugins
 
 
@@ -18,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.launch.arguments import common_parser, parse
-    from mmseg_deeplab_ext.launch.runs import load_config, training_runner
+    from mmseg_deeplab_ext.launch.config import load_config
+    from mmseg_deeplab_ext.launch.training import training_runner
 
     parser = common_parser("Train a segmentor")
     parser.add_argument(
@@ -42,7 +42,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+    run_tool(main)

@@ -1,4 +1,4 @@
-"""Training pieces that MMEngine and MMSegmentation lack: hooks, and the way to a Runner."""
+"""What configs name and MMEngine and MMSegmentation lack: hooks, wrappers, constructors."""
 
 from mmseg_deeplab_ext.engine.amp import CpuAmpOptimWrapper
 from mmseg_deeplab_ext.engine.batch_size import GlobalBatchSizeHook

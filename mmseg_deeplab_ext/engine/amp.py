@@ -1,4 +1,4 @@
-"""Automatic mixed precision on a GPU and, for trying things out, on a CPU."""
+"""Mixed precision on a CPU, for trying things out."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from contextlib import contextmanager
 from typing import Iterator
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.runner.amp import autocast
 from torch import nn
 
-from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import OPTIM_WRAPPERS
-
-PLAIN = "OptimWrapper"
-AMP = "AmpOptimWrapper"
-CPU_AMP = "mmseg_deeplab_ext.CpuAmpOptimWrapper"
-# Keys of AmpOptimWrapper that mean nothing without a loss scaler and a choice of dtype.
-_GPU_ONLY_KEYS = ("loss_scale", "dtype", "use_fsdp")
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -34,47 +26,3 @@ class CpuAmpOptimWrapper(OptimWrapper):
         """Autocast, inside the base class's context for gradient accumulation."""
         with super().optim_context(model), autocast(device_type="cpu", dtype=torch.bfloat16):
             yield
-
-
-def enable_amp(cfg: Config) -> list[str]:
-    """Switch a config to automatic mixed precision, in place (``--amp``).
-
-    Args:
-        cfg: Training config with ``optim_wrapper``.
-
-    Returns:
-        Sentences for the log.
-
-    Raises:
-        ConfigError: The config's optimizer wrapper has no mixed-precision counterpart.
-    """
-    wrapper = cfg.optim_wrapper
-    kind = wrapper.get("type", PLAIN)
-    if kind in (AMP, CPU_AMP):
-        return ["--amp: the config file has AMP training already."]
-    if kind != PLAIN:
-        raise ConfigError(
-            f"--amp replaces an optim_wrapper of type {PLAIN!r}, but this config has {kind!r}. "
-            f"Leave out --amp, or set optim_wrapper.type in the config."
-        )
-    wrapper.type = AMP
-    wrapper.setdefault("loss_scale", "dynamic")
-    return []
-
-
-def use_cpu_amp(cfg: Config) -> list[str]:
-    """Replace a config's GPU-only mixed precision by bfloat16 autocast, in place.
-
-    Args:
-        cfg: Training config.
-
-    Returns:
-        Sentences for the log; none if the config uses no AMP.
-    """
-    wrapper = cfg.get("optim_wrapper")
-    if wrapper is None or wrapper.get("type") != AMP:
-        return []
-    wrapper.type = CPU_AMP
-    for key in _GPU_ONLY_KEYS:
-        wrapper.pop(key, None)
-    return [f"No GPU: {AMP} is replaced by bfloat16 autocast on the CPU, which saves no time."]

@@ -7,7 +7,7 @@ forward pass; ``optim_wrapper.accumulative_counts`` of these make an optimizer s
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -19,59 +19,10 @@ from mmseg_deeplab_ext.registry import HOOKS
 KEY = "global_batch_size"
 PER_PROCESS_KEY = "train_dataloader.batch_size"
 ACCUMULATION_KEY = "optim_wrapper.accumulative_counts"
-_ACCUMULATES = (
+ACCUMULATES = (
     f"With {ACCUMULATION_KEY} above 1, train_cfg.max_iters and the schedule count forward passes, "
     "not optimizer steps."
 )
-
-
-def share_global_batch(cfg: Config, world_size: int, *, options: Mapping[str, Any]) -> list[str]:
-    """Give every process its part of ``cfg.global_batch_size``, in place.
-
-    A config file states the batch size of a single process beside the total, for tools that don't
-    know the total; here it is replaced. One that is neither that nor right for these processes was
-    meant to be used, and is refused rather than overwritten.
-
-    Args:
-        cfg: Training config. Without the key ``global_batch_size``, or with None, its data loader
-            stays as it is.
-        world_size: Number of processes that train together.
-        options: What the user set on the command line. A batch size per process given there wins
-            over a global one from the config file.
-
-    Returns:
-        Sentences for the log, one per change made.
-
-    Raises:
-        ConfigError: ``global_batch_size`` is no positive whole number, the processes can't share
-            it evenly, or it contradicts a batch size per process that was meant to be used.
-    """
-    total = cfg.get(KEY)
-    if total is None:
-        return []
-    loader = cfg.train_dataloader
-    given = loader.get("batch_size")
-    accumulation = _accumulation(cfg)
-    parts = world_size * accumulation
-    notes = [_ACCUMULATES] if accumulation > 1 else []
-    if PER_PROCESS_KEY in options and KEY not in options and given * parts != total:
-        cfg[KEY] = None
-        return [
-            f"{PER_PROCESS_KEY}={given} from the command line times "
-            f"{_parts(world_size, accumulation)} replaces {KEY}={total}; the learning rate stays "
-            "as configured.",
-            *notes,
-        ]
-    if PER_PROCESS_KEY in options or (KEY not in options and given not in (None, total)):
-        check_total(total, given, world_size=world_size, accumulation=accumulation)
-        return notes
-    loader.batch_size = _divide(total, world_size=world_size, accumulation=accumulation)
-    if loader.batch_size != given:
-        notes.append(
-            f"{KEY}={total} over {_parts(world_size, accumulation)}: "
-            f"{PER_PROCESS_KEY}={loader.batch_size}."
-        )
-    return notes
 
 
 def check_total(total: int, per_process: int, *, world_size: int, accumulation: int = 1) -> None:
@@ -89,33 +40,40 @@ def check_total(total: int, per_process: int, *, world_size: int, accumulation: 
     seen = per_process * world_size * accumulation
     if seen == total:
         return
-    wanted = _divide(total, world_size=world_size, accumulation=accumulation)
+    wanted = per_process_of(total, world_size=world_size, accumulation=accumulation)
     raise ConfigError(
-        f"{PER_PROCESS_KEY}={per_process} on {_parts(world_size, accumulation)} makes {seen} "
+        f"{PER_PROCESS_KEY}={per_process} on {parts_of(world_size, accumulation)} makes {seen} "
         f"images per optimizer step, but the config's {KEY} is {total}, which its learning rate "
         f"belongs to. Either set `--cfg-options {PER_PROCESS_KEY}={wanted}`, or keep {per_process} "
         f"and say so with `--cfg-options {KEY}=None` (and scale the learning rate); the same keys "
-        "work in a config file." + (f" {_ACCUMULATES}" if accumulation > 1 else "")
+        "work in a config file." + (f" {ACCUMULATES}" if accumulation > 1 else "")
     )
 
 
-def _accumulation(cfg: Config) -> int:
+def accumulation_of(cfg: Config) -> int:
+    """Forward passes per optimizer step."""
     return (cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
 
 
-def _parts(world_size: int, accumulation: int) -> str:
+def parts_of(world_size: int, accumulation: int) -> str:
+    """What an optimizer step's images are divided among, in words."""
     passes = f" times {ACCUMULATION_KEY}={accumulation}" if accumulation > 1 else ""
     return f"{world_size} process(es){passes}"
 
 
-def _divide(total: int, *, world_size: int, accumulation: int) -> int:
+def per_process_of(total: int, *, world_size: int, accumulation: int) -> int:
+    """The images per forward pass of one process that make a total per optimizer step.
+
+    Raises:
+        ConfigError: There is no such number, or ``total`` is no positive whole number.
+    """
     if not is_whole(total, minimum=1):
         raise ConfigError(f"{KEY} must be a positive whole number or None, but is {total!r}.")
     if total % (world_size * accumulation) == 0:
         return total // (world_size * accumulation)
     possible = ", ".join(str(n) for n in range(1, total + 1) if total % (n * accumulation) == 0)
     raise ConfigError(
-        f"{KEY}={total} can't be shared evenly by {_parts(world_size, accumulation)}. Use "
+        f"{KEY}={total} can't be shared evenly by {parts_of(world_size, accumulation)}. Use "
         + (f"one of {possible} processes" if possible else f"another {ACCUMULATION_KEY}")
         + ", or choose the images per process yourself with `--cfg-options "
         f"{PER_PROCESS_KEY}=N {KEY}=None` (and scale the learning rate to N x "
@@ -146,5 +104,5 @@ class GlobalBatchSizeHook(Hook):
                 total,
                 per_process,
                 world_size=runner.world_size,
-                accumulation=_accumulation(runner.cfg),
+                accumulation=accumulation_of(runner.cfg),
             )

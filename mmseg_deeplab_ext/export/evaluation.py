@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmseg_deeplab_ext.config_view import pipeline_steps, step_name
 from mmseg_deeplab_ext.inference.config import padded_size, test_pipeline
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 
 _RESIZE = "ResizeToRange"
@@ -39,7 +39,7 @@ def export_notes(
 
     Returns:
         What the file does not do as the evaluation, and what is seldom meant
-        (:func:`mmseg_deeplab_ext.launch.checks.doubts.config_notes`) of the crop in use.
+        (:func:`mmseg_deeplab_ext.launch.checks.recipe.config_notes`) of the crop in use.
     """
     used = copy.deepcopy(cfg)
     used.model.data_preprocessor.test_cfg = dict(size=crop_size)

@@ -1,1 +1,5 @@
-"""From a config file to a Runner."""
+"""From a config file to a Runner.
+
+``config`` reads, ``checks`` look at it, ``adapt`` changes it, and ``runner`` builds what runs;
+``training`` and ``evaluation`` are these in their order.
+"""

@@ -1,4 +1,4 @@
-"""Command-line arguments that the training and the test tool share, spelt as MMSegmentation's."""
+"""Command-line arguments that several tools have, spelt as MMSegmentation's."""
 
 from __future__ import annotations
 
@@ -31,8 +31,25 @@ class CfgOptions(DictAction):
             parser.error(f"{option_string}: {error}")
 
 
+def add_cfg_options(parser: argparse.ArgumentParser, *, example: str) -> None:
+    """Add ``--cfg-options``, which parses to a dictionary.
+
+    Args:
+        parser: That of a tool.
+        example: Pairs that its users may want.
+    """
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=CfgOptions,
+        default={},
+        metavar="KEY=VALUE",
+        help=f"settings that replace those of the config file, such as {example}",
+    )
+
+
 def common_parser(description: str) -> argparse.ArgumentParser:
-    """Start a parser with the arguments that both tools have.
+    """Start a parser with the arguments of training and evaluation.
 
     Args:
         description: What the tool does, in one sentence.
@@ -43,14 +60,10 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("config", help="config file (.py, .yml, .json)")
     parser.add_argument("--work-dir", help="directory for logs and checkpoints")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=CfgOptions,
-        default={},
-        metavar="KEY=VALUE",
-        help="settings that replace those of the config file, such as train_cfg.max_iters=100 or "
-        'key="[a,b]" or key="[(a,b),(c,d)]" (quoted, without white space)',
+    add_cfg_options(
+        parser,
+        example='train_cfg.max_iters=100 or key="[a,b]" or key="[(a,b),(c,d)]" (quoted, without '
+        "white space)",
     )
     parser.add_argument(
         "--check-labels",

@@ -7,7 +7,7 @@ those names in the test pipeline.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Mapping
 
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
@@ -16,8 +16,8 @@ from mmseg_deeplab_ext.config_view import class_names, leaf_datasets, pipeline_s
 from mmseg_deeplab_ext.registry import TRANSFORMS
 
 
-def use_checked_loading(loader: dict[str, Any], *, ignore_index: int = 255) -> None:
-    """Let a data loader's pipelines load through the checked transforms, in place.
+def checked_loader(loader: Mapping[str, Any], *, ignore_index: int = 255) -> dict[str, Any]:
+    """A copy of a data loader's config whose pipelines load through the checked transforms.
 
     Subclasses of the stock transforms and other types stay as they are, as do the labels of data
     sets whose classes are not known.
@@ -26,6 +26,7 @@ def use_checked_loading(loader: dict[str, Any], *, ignore_index: int = 255) -> N
         loader: Config of a data loader; its data set may be nested in wrappers.
         ignore_index: Label value of pixels that do not count.
     """
+    loader = copy.deepcopy(loader)
     for leaf in leaf_datasets(loader["dataset"]):
         classes = class_names(leaf)
         # Data sets with other classes may share the list and its steps.
@@ -37,6 +38,7 @@ def use_checked_loading(loader: dict[str, Any], *, ignore_index: int = 255) -> N
             elif kind is LoadAnnotations and classes is not None:
                 step["type"] = "mmseg_deeplab_ext.CheckedLoadAnnotations"
                 step.update(num_classes=len(classes), ignore_index=ignore_index)
+    return loader
 
 
 def _transform_class(kind: Any) -> Any:

@@ -12,14 +12,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from torch import distributed as torch_dist
-from torch.nn import SyncBatchNorm
 
-from mmseg_deeplab_ext.engine.amp import use_cpu_amp
 from mmseg_deeplab_ext.errors import ConfigError
 
 # torch.distributed's own default, also MMEngine's.
 DEFAULT_PORT = "29500"
-_SYNC_BN_TYPES = ("SyncBN", "MMSyncBN")
 
 
 class LauncherVariables(NamedTuple):
@@ -59,44 +56,6 @@ def launched_world_size(launcher: str) -> int:
     return 1 if launcher == "none" else _variable(launcher, "world_size")
 
 
-def adapt_to_cpu(cfg: Config) -> list[str]:
-    """Change what MMEngine's Runner can't do without a GPU, in place; nothing where there is one.
-
-    AMP becomes bfloat16 autocast. For several processes synchronised batch norm is dropped
-    (PyTorch has none for CPUs; for a single process the Runner drops it), the model wrapper gets
-    no device ids and the process group is started with gloo, since ``mmengine.dist.init_dist``
-    calls ``torch.cuda.set_device``.
-
-    Args:
-        cfg: Config with ``launcher`` set.
-
-    Returns:
-        Sentences for the log, one per change made.
-    """
-    if get_device() != "cpu":
-        return []
-    notes = use_cpu_amp(cfg)
-    if cfg.launcher == "none":
-        return notes
-    own = "each process normalises with the statistics of its own images."
-    if cfg.get("sync_bn") is not None:
-        notes.append(f"No GPU: sync_bn={cfg.sync_bn!r} is dropped, {own}")
-        cfg.sync_bn = None
-    if _use_plain_bn(cfg.get("model")):
-        notes.append(f"No GPU: norm layers of type SyncBN become BN, {own}")
-    wrapper = cfg.get("model_wrapper_cfg") or {
-        "type": "MMDistributedDataParallel",
-        "broadcast_buffers": False,
-        "find_unused_parameters": cfg.get("find_unused_parameters", False),
-    }
-    wrapper["device_ids"] = None
-    cfg.model_wrapper_cfg = wrapper
-    if not is_distributed():
-        _init_gloo(cfg.launcher, cfg.get("env_cfg", {}).get("dist_cfg", {}))
-        notes.append(f"No GPU: {torch_dist.get_world_size()} processes connected through gloo.")
-    return notes
-
-
 def check_gpu_of_this_process(launcher: str) -> None:
     """Stop where the launcher started more processes on this machine than it has GPUs.
 
@@ -122,23 +81,24 @@ def check_gpu_of_this_process(launcher: str) -> None:
         )
 
 
-def _use_plain_bn(part: Any) -> bool:
-    """Replace synchronised batch norm at any depth of a model's config; tell whether there was."""
-    if isinstance(part, (list, tuple)):
-        return any([_use_plain_bn(each) for each in part])  # a list: any() must not stop early
-    if not isinstance(part, dict):
-        return False
-    kind = part.get("type")
-    found = kind is SyncBatchNorm or (
-        isinstance(kind, str) and kind.rsplit(".", 1)[-1] in _SYNC_BN_TYPES
-    )
-    if found:
-        part["type"] = "BN"
-    return any([_use_plain_bn(each) for each in part.values()]) or found
+def connect_without_gpu(cfg: Config) -> list[str]:
+    """Start the process group through gloo; nothing where there is a GPU, or one process only.
 
+    ``mmengine.dist.init_dist``, which does it otherwise, calls ``torch.cuda.set_device``.
 
-def _init_gloo(launcher: str, dist_cfg: Mapping[str, Any]) -> None:
-    """Start the process group as ``mmengine.dist.init_dist`` would, without CUDA."""
+    Args:
+        cfg: Config with ``launcher`` set.
+
+    Returns:
+        Sentences for the log.
+
+    Raises:
+        ConfigError: The launcher's environment variables do not say where the first process is.
+    """
+    launcher = cfg.launcher
+    if launcher == "none" or get_device() != "cpu" or is_distributed():
+        return []
+    dist_cfg = cfg.get("env_cfg", {}).get("dist_cfg", {})
     names = LAUNCHERS[launcher]
     # torch.distributed's env:// rendezvous and MMEngine's logger read torchrun's names.
     os.environ["LOCAL_RANK"] = str(_variable(launcher, "local_rank"))
@@ -150,6 +110,7 @@ def _init_gloo(launcher: str, dist_cfg: Mapping[str, Any]) -> None:
     timeout: float | None = dist_cfg.get("timeout")
     kwargs: dict[str, Any] = {} if timeout is None else {"timeout": timedelta(seconds=timeout)}
     torch_dist.init_process_group(backend="gloo", **kwargs)
+    return [f"No GPU: {torch_dist.get_world_size()} processes connected through gloo."]
 
 
 def _first_host(launcher: str) -> str:

@@ -26,7 +26,7 @@ from mmseg_deeplab_ext.errors import (
 from mmseg_deeplab_ext.inference.config import crop_of
 from mmseg_deeplab_ext.inference.labels import image_labels
 from mmseg_deeplab_ext.inference.load import load_segmentor
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.prediction.batches import batches, bounded_map
 from mmseg_deeplab_ext.prediction.colours import class_colours
 from mmseg_deeplab_ext.prediction.modes import use_mode

@@ -18,7 +18,7 @@ from mmseg_deeplab_ext.datasets.aligned_resize import (
 )
 from mmseg_deeplab_ext.datasets.transforms import RandomScaleCrop, ResizeToRange
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
-from mmseg_deeplab_ext.launch.checked_loading import use_checked_loading
+from mmseg_deeplab_ext.launch.checked_loading import checked_loader
 from tests.support.preprocess_goldens import golden, largest_difference, shape
 
 BASES = Path(__file__).parents[2] / "configs" / "_base_" / "datasets"
@@ -260,8 +260,8 @@ def pipeline_of(base, classes, folder):
     cfg = Config.fromfile(BASES / f"{base}.py")
     dataset = dict(type="BaseSegDataset", metainfo=dict(classes=[str(i) for i in range(classes)]))
     loader = dict(dataset=dict(dataset, pipeline=cfg.train_pipeline))
-    use_checked_loading(loader)
-    return Compose([TRANSFORMS.build(step) for step in loader["dataset"]["pipeline"]])
+    checked = checked_loader(loader)["dataset"]["pipeline"]
+    return Compose([TRANSFORMS.build(step) for step in checked])
 
 
 BASES_AND_CROPS = dict(pascal_voc12=513, cityscapes=769, ade20k=513)

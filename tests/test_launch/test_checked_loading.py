@@ -6,7 +6,7 @@ from mmengine.config import ConfigDict
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.utils import register_all_modules
 
-from mmseg_deeplab_ext.launch.checked_loading import use_checked_loading
+from mmseg_deeplab_ext.launch.checked_loading import checked_loader
 
 IMAGE = "mmseg_deeplab_ext.CheckedLoadImageFromFile"
 LABELS = "mmseg_deeplab_ext.CheckedLoadAnnotations"
@@ -25,8 +25,7 @@ def dataset(pipeline, *, classes=("a", "b", "c")):
 def after(*steps, **keys):
     """Return a pipeline's steps as they are used."""
     loader = ConfigDict(dataset=dataset(list(steps), **keys))
-    use_checked_loading(loader)
-    return loader["dataset"]["pipeline"]
+    return checked_loader(loader)["dataset"]["pipeline"]
 
 
 @pytest.mark.parametrize("kind", ["LoadImageFromFile", LoadImageFromFile])
@@ -46,8 +45,7 @@ def test_the_classes_may_be_those_of_the_data_sets_type():
     loader = ConfigDict(
         dataset={"type": "PascalVOCDataset", "pipeline": [{"type": "LoadAnnotations"}]}
     )
-    use_checked_loading(loader, ignore_index=250)
-    (step,) = loader.dataset.pipeline
+    (step,) = checked_loader(loader, ignore_index=250).dataset.pipeline
     assert (step.num_classes, step.ignore_index) == (21, 250)
 
 
@@ -77,6 +75,6 @@ def test_data_sets_that_share_a_pipeline_get_their_own_number_of_classes():
     pipeline = [{"type": "LoadAnnotations"}]
     parts = [dataset(pipeline, classes=("a",)), dataset(pipeline, classes=("a", "b"))]
     loader = {"dataset": {"type": "ConcatDataset", "datasets": parts}}
-    use_checked_loading(loader)
-    assert [part["pipeline"][0]["num_classes"] for part in parts] == [1, 2]
+    checked = checked_loader(loader)["dataset"]["datasets"]
+    assert [part["pipeline"][0]["num_classes"] for part in checked] == [1, 2]
     assert pipeline == [{"type": "LoadAnnotations"}]

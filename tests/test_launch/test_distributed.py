@@ -8,10 +8,12 @@ from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch import distributed
+from mmseg_deeplab_ext.launch.adapt import cpu
+from mmseg_deeplab_ext.launch.adapt.cpu import adapt_to_cpu
 from mmseg_deeplab_ext.launch.distributed import (
     LAUNCHERS,
-    adapt_to_cpu,
     check_gpu_of_this_process,
+    connect_without_gpu,
     launched_world_size,
 )
 
@@ -25,11 +27,16 @@ def _own_environment():
     os.environ.update(before)
 
 
+def set_device(monkeypatch, kind):
+    for module in (distributed, cpu):
+        monkeypatch.setattr(module, "get_device", lambda: kind)
+
+
 @pytest.fixture
 def process_groups(monkeypatch):
     """Record the process groups that would be started."""
     started = []
-    monkeypatch.setattr(distributed, "get_device", lambda: "cpu")
+    set_device(monkeypatch, "cpu")
     monkeypatch.setattr(distributed.torch_dist, "get_world_size", lambda: 2)
     monkeypatch.setattr(
         distributed.torch_dist,
@@ -37,6 +44,11 @@ def process_groups(monkeypatch):
         lambda **kwargs: started.append(kwargs),
     )
     return started
+
+
+def start(cfg):
+    """What a run's start does for its processes; returns the sentences for the log."""
+    return [*adapt_to_cpu(cfg), *connect_without_gpu(cfg)]
 
 
 def set_place(launcher, *, rank=1, world_size=2, local_rank=1):
@@ -70,16 +82,16 @@ def test_an_unknown_launcher_is_refused_with_the_known_ones():
 
 
 def test_with_a_gpu_nothing_changes(monkeypatch):
-    monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
+    set_device(monkeypatch, "cuda")
     cfg = Config({"launcher": "pytorch", "sync_bn": "torch"})
-    assert adapt_to_cpu(cfg) == []
+    assert start(cfg) == []
     assert cfg.sync_bn == "torch"
     assert "model_wrapper_cfg" not in cfg
 
 
 def test_one_process_without_gpu_needs_no_process_group(process_groups):
     cfg = Config({"launcher": "none", "sync_bn": "torch"})
-    assert adapt_to_cpu(cfg) == []
+    assert start(cfg) == []
     assert process_groups == []
 
 
@@ -87,7 +99,7 @@ def test_several_processes_without_gpu_get_gloo_plain_batch_norm_and_no_device_i
     set_place("pytorch")
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29511")
     cfg = Config({"launcher": "pytorch", "sync_bn": "torch", "find_unused_parameters": True})
-    notes = adapt_to_cpu(cfg)
+    notes = start(cfg)
     assert cfg.sync_bn is None
     assert dict(cfg.model_wrapper_cfg) == {
         "type": "MMDistributedDataParallel",
@@ -107,7 +119,7 @@ def test_several_processes_without_gpu_get_plain_batch_norm_at_any_depth(process
     kinds = ["SyncBN", "mmcv.MMSyncBN", torch.nn.SyncBatchNorm, "GN", "BN"]
     heads = [{"type": "FCNHead", "norm_cfg": {"type": kind, "eps": 1e-3}} for kind in kinds]
     cfg = Config({"launcher": "pytorch", "model": {"auxiliary_head": heads}})
-    notes = adapt_to_cpu(cfg)
+    notes = start(cfg)
     used = [head["norm_cfg"] for head in cfg.model.auxiliary_head]
     assert [norm["type"] for norm in used] == ["BN", "BN", "BN", "GN", "BN"]
     assert all(norm["eps"] == 1e-3 for norm in used)
@@ -125,7 +137,7 @@ def test_the_configured_model_wrapper_and_time_limit_are_kept(process_groups):
             "env_cfg": {"dist_cfg": {"backend": "nccl", "timeout": 60}},
         }
     )
-    adapt_to_cpu(cfg)
+    start(cfg)
     assert dict(cfg.model_wrapper_cfg) == {**wrapper, "device_ids": None}
     assert process_groups[0]["timeout"].total_seconds() == 60
 
@@ -138,7 +150,7 @@ def test_slurm_finds_its_first_node_and_port(process_groups, tmp_path):
     for name in ("MASTER_ADDR", "MASTER_PORT", "RANK"):
         os.environ.pop(name, None)
     os.environ.update(PATH=f"{tmp_path}:{os.environ['PATH']}", SLURM_NODELIST="node[7-8]")
-    adapt_to_cpu(Config({"launcher": "slurm", "env_cfg": {"dist_cfg": {"port": 29512}}}))
+    start(Config({"launcher": "slurm", "env_cfg": {"dist_cfg": {"port": 29512}}}))
     names = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK")
     assert [os.environ[name] for name in names] == ["node7", "29512", "3", "4", "1"]
     assert process_groups == [{"backend": "gloo"}]
@@ -153,12 +165,12 @@ def test_an_unknown_first_node_is_asked_for(process_groups, tmp_path, nodes):
     if nodes:
         os.environ["SLURM_NODELIST"] = nodes
     with pytest.raises(ConfigError, match="MASTER_ADDR"):
-        adapt_to_cpu(Config({"launcher": "slurm"}))
+        start(Config({"launcher": "slurm"}))
     assert process_groups == []
 
 
 def test_more_processes_than_gpus_are_refused_with_the_number_of_gpus(monkeypatch):
-    monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
+    set_device(monkeypatch, "cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     set_place("pytorch", local_rank=1)
     check_gpu_of_this_process("pytorch")
@@ -168,7 +180,7 @@ def test_more_processes_than_gpus_are_refused_with_the_number_of_gpus(monkeypatc
 
 
 def test_a_gpu_of_its_own_for_each_slurm_task_is_named_as_the_cause(monkeypatch):
-    monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
+    set_device(monkeypatch, "cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     set_place("slurm", local_rank=3)
     with pytest.raises(ConfigError, match="SRUN_ARGS=--gpu-bind=none"):

@@ -6,8 +6,9 @@ import mmseg
 import pytest
 from mmengine.config import Config
 
+from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch.checks.keys import check_options, misspelt_keys
+from mmseg_deeplab_ext.launch.checks.keys import check_options, notes_on_keys
 
 
 @pytest.fixture
@@ -63,11 +64,11 @@ def test_a_variable_that_others_were_computed_from_is_refused_with_general_advic
 
 
 def test_a_key_of_the_file_that_looks_like_one_that_is_read_is_suspected(cfg):
-    assert misspelt_keys(cfg) == []  # max_iters, base_lr and norm_cfg are variables
+    assert notes_on_keys(ConfigView.of(cfg)) == []  # max_iters, base_lr and norm_cfg are variables
     cfg.optim_wraper = {"optimizer": {"lr": 0.5}}
     cfg.trian_cfg = {"max_iters": 5}
     cfg.model.test_cfg = {"mod": "slide"}
-    assert misspelt_keys(cfg) == [
+    assert notes_on_keys(ConfigView.of(cfg)) == [
         "model.test_cfg.mod in the config is read by nothing: is it mode?",
         "optim_wraper in the config is read by nothing: is it optim_wrapper?",
         "trian_cfg in the config is read by nothing: is it train_cfg?",
@@ -81,4 +82,4 @@ def test_no_config_of_ours_or_of_mmsegmentation_is_suspected():
     assert len(ours) > 10
     assert len(theirs) == 20
     for path in ours + theirs:
-        assert misspelt_keys(Config.fromfile(path)) == [], path
+        assert notes_on_keys(ConfigView.of(Config.fromfile(path))) == [], path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from mmengine.config import ConfigDict
 from mmseg.utils import register_all_modules
 from PIL import Image
 
+from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.errors import DatasetError
-from mmseg_deeplab_ext.launch.checked_loading import use_checked_loading
 from mmseg_deeplab_ext.launch.checks.labels import check_labels
 
 CLASSES = ("sky", "sea", "shore")
@@ -45,23 +46,21 @@ def dataset(folder: Path, **keys: Any) -> dict[str, Any]:
     }
 
 
-def loader(*parts: dict[str, Any], checked: bool = True) -> ConfigDict:
-    cfg = ConfigDict(dataset={"type": "ConcatDataset", "datasets": list(parts)})
-    if checked:
-        use_checked_loading(cfg)
-    return cfg
+def view(*parts: dict[str, Any]) -> ConfigView:
+    dataset = {"type": "ConcatDataset", "datasets": list(parts)}
+    return ConfigView.of(ConfigDict(train_dataloader={"dataset": dataset}), splits=("train",))
 
 
 def test_good_labels_are_counted_as_far_as_they_are_read(tmp_path: Path) -> None:
     write(tmp_path, 40)
-    assert check_labels(loader(dataset(tmp_path))) == 32
-    assert check_labels(loader(dataset(tmp_path)), every=True) == 40
+    assert check_labels(view(dataset(tmp_path))) == 32
+    assert check_labels(view(dataset(tmp_path)), every=True) == 40
 
 
 def test_a_setting_that_fits_no_file_is_found_in_the_first_few(tmp_path: Path) -> None:
     write(tmp_path, 40)
     with pytest.raises(DatasetError) as caught:
-        check_labels(loader(dataset(tmp_path, metainfo={"classes": ("only",)})))
+        check_labels(view(dataset(tmp_path, metainfo={"classes": ("only",)})))
     *problems, count = str(caught.value).splitlines()
     assert len(problems) == 5
     assert "labels/001.png: label values 1 are none of the 1 classes" in problems[0]
@@ -72,16 +71,16 @@ def test_reduce_zero_label_and_ignored_pixels_count_as_in_the_run(tmp_path: Path
     write(tmp_path, 3)
     relabel(tmp_path, 0, value=255)
     relabel(tmp_path, 1, value=3)
-    assert check_labels(loader(dataset(tmp_path, reduce_zero_label=True))) == 3
+    assert check_labels(view(dataset(tmp_path, reduce_zero_label=True))) == 3
     with pytest.raises(DatasetError, match="label values 3 are none"):
-        check_labels(loader(dataset(tmp_path)))
+        check_labels(view(dataset(tmp_path)))
 
 
 @pytest.mark.parametrize("every", [False, True])
 def test_a_single_bad_file_is_found_where_all_are_read(tmp_path: Path, every: bool) -> None:
     write(tmp_path, 40)
     relabel(tmp_path, 4, value=9)  # of 40, number 4 is passed over
-    cfg = loader(dataset(tmp_path))
+    cfg = view(dataset(tmp_path))
     if every:
         with pytest.raises(
             DatasetError, match=r"004\.png.*\n1 of the 40 label maps that were read "
@@ -93,7 +92,7 @@ def test_a_single_bad_file_is_found_where_all_are_read(tmp_path: Path, every: bo
 
 def test_processes_share_the_reading(tmp_path: Path) -> None:
     write(tmp_path, 10)
-    cfg = loader(dataset(tmp_path))
+    cfg = view(dataset(tmp_path))
     assert [check_labels(cfg, every=True, share=(rank, 4)) for rank in range(4)] == [3, 3, 2, 2]
 
 
@@ -103,7 +102,7 @@ def test_the_bad_files_of_all_data_sets_are_reported_together(tmp_path: Path) ->
         relabel(tmp_path / name, 0, value=7)
     (tmp_path / "b" / "labels" / "000.png").write_bytes(b"no picture")
     with pytest.raises(DatasetError) as caught:
-        check_labels(loader(dataset(tmp_path / "a"), dataset(tmp_path / "b")))
+        check_labels(view(dataset(tmp_path / "a"), dataset(tmp_path / "b")))
     message = str(caught.value)
     assert "a/labels/000.png: label values 7" in message
     assert "b/labels/000.png: this label map can't be read" in message
@@ -118,12 +117,12 @@ def test_what_the_run_does_not_check_is_not_read(tmp_path: Path, reason: str) ->
         part["pipeline"] = part["pipeline"][:1]
     else:
         part["backend_args"] = {"backend": "petrel"}
-    assert check_labels(loader(part)) == 0
+    assert check_labels(view(part)) == 0
 
 
 def test_reading_changes_nothing_of_the_config(tmp_path: Path) -> None:
     write(tmp_path, 1)
-    cfg = loader(dataset(tmp_path))
-    before = cfg.copy()
+    cfg = view(dataset(tmp_path))
+    before = copy.deepcopy(cfg.config)
     check_labels(cfg)
-    assert cfg == before
+    assert cfg.config == before

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch.tta import use_tta
+from mmseg_deeplab_ext.launch.adapt.tta import use_tta
 from mmseg_deeplab_ext.segmentors import DeepLabTTAModel
 
 PLAIN = [{"type": "LoadImageFromFile"}, {"type": "PackSegInputs"}]

@@ -8,10 +8,10 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
-from mmseg_deeplab_ext.config_view import datasets_of
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
-from mmseg_deeplab_ext.launch.runs import load_config
-from mmseg_deeplab_ext.launch.tta import use_tta
+from mmseg_deeplab_ext.config_view import ConfigView
+from mmseg_deeplab_ext.launch.adapt.tta import use_tta
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
+from mmseg_deeplab_ext.launch.config import load_config
 from tests.support.segmentors import CONFIGS
 
 register_all_modules()
@@ -37,14 +37,14 @@ def test_ade20k_is_scored_at_the_resized_size(tmp_path, text, tta):
     if tta:
         use_tta(cfg)
         assert cfg.model.type == "mmseg_deeplab_ext.DeepLabTTAModel"
-    ((_, dataset),) = datasets_of(cfg, ["test"])
-    assert [step.type for step in dataset.pipeline] == [
+    (dataset,) = ConfigView.of(cfg, splits=["test"]).datasets
+    assert [step.type for step in dataset.steps] == [
         "LoadImageFromFile",
         "LoadAnnotations",
         "mmseg_deeplab_ext.ResizeToRange",
         "PackSegInputs",
     ]
-    assert dataset.pipeline[2].as_original is True
+    assert dataset.steps[2].as_original is True
 
 
 def test_ade20ks_pipeline_is_that_of_mmsegmentations_own_tool_too(tmp_path):

@@ -18,10 +18,11 @@ from mmseg.utils import register_all_modules
 from PIL import Image
 
 from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
-from mmseg_deeplab_ext.engine.batch_size import share_global_batch
+from mmseg_deeplab_ext.launch.adapt.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.arguments import common_parser, parse
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
-from mmseg_deeplab_ext.launch.runs import load_config
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
+from mmseg_deeplab_ext.launch.config import load_config
+from mmseg_deeplab_ext.specs import MobileNetV2Spec
 from mmseg_deeplab_ext.specs.network import network_of_model
 from tests.support.file_server import serve
 from tests.support.tf_files import (
@@ -385,7 +386,7 @@ def test_the_fine_tuned_network_is_that_of_the_zoos_checkpoint(load):
     assert (address, option) == (SEGMENTATION, "drop_logits=true")
     assert find_entry(address).unsupported is None
     backbone = network_of_model(MODELS.build(cfg.model)).backbone
-    assert (backbone.family, backbone.size) == ("MobileNetV2", 1.0)
+    assert backbone == MobileNetV2Spec(1.0)
 
 
 def test_the_second_stage_and_the_small_gpu_keep_the_batch_and_the_crop_of_the_first():

@@ -6,10 +6,9 @@ python tools/model_converters/mmseg2tf.py CONFIG CHECKPOINT OUT_PREFIX
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.errors import run_tool
 from mmseg_deeplab_ext.plugins import load_plugins
 
 
@@ -35,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.conversion.to_tensorflow import export_checkpoint
-    from mmseg_deeplab_ext.launch.runs import load_config
+    from mmseg_deeplab_ext.launch.config import load_config
 
     export = export_checkpoint(
         load_config(args.config),
@@ -51,7 +50,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+    run_tool(main)

@@ -6,11 +6,10 @@ python tools/model_converters/tf2mmseg.py model.ckpt deeplab.pth --config-out de
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Sequence
 
-from mmseg_deeplab_ext.errors import DeepLabExtError, message_of
+from mmseg_deeplab_ext.errors import run_tool
 from mmseg_deeplab_ext.plugins import load_plugins
 
 # Arguments of network_config -> how the command line takes them.
@@ -107,7 +106,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DeepLabExtError as error:
-        sys.exit(f"{sys.argv[0]}: error: {message_of(error)}")
+    run_tool(main)

@@ -9,6 +9,7 @@ from typing import Any, Iterator, Mapping
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.engine.batch_size import KEY as GLOBAL_BATCH_SIZE
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -61,21 +62,18 @@ def check_options(options: Mapping[str, Any], cfg: Config) -> None:
         )
 
 
-def misspelt_keys(cfg: Config) -> list[str]:
+def notes_on_keys(view: ConfigView) -> list[str]:
     """Find keys of a config file that nothing reads, beside one that is read and looks alike.
 
     A config file may have variables of its own, so this is no more than a suspicion.
 
-    Args:
-        cfg: A whole config.
-
     Returns:
         Sentences for the log.
     """
-    model = cfg.get("model") or {}
+    dicts = {key: value for key, value in view.config.items() if isinstance(value, dict)}
     places = {
-        "": ({key: value for key, value in cfg.items() if isinstance(value, dict)}, _read_keys()),
-        "model.test_cfg.": (model.get("test_cfg") or {}, _TEST_CFG_KEYS),
+        "": (dicts, _read_keys()),
+        "model.test_cfg.": (view.model.get("test_cfg") or {}, _TEST_CFG_KEYS),
     }
     notes = []
     for place, (found, read) in places.items():

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
-from mmseg_deeplab_ext.config_view import (
-    leaf_datasets,
-    pipeline_steps,
-    reads_local_files,
-    step_name,
-)
+from mmseg_deeplab_ext.config_view import ConfigView, pipeline_steps, step_name
 from mmseg_deeplab_ext.errors import DatasetError
+from mmseg_deeplab_ext.launch.checked_loading import checked_loader
 from mmseg_deeplab_ext.registry import DATASETS
 
 _FILES_READ = 32
@@ -26,14 +22,12 @@ _FILES_NAMED = 5
 _THREADS = 8
 
 
-def check_labels(
-    loader: Mapping[str, Any], *, every: bool = False, share: tuple[int, int] = (0, 1)
-) -> int:
-    """Load label maps of a data loader's data sets as the run will, through their own checks.
+def check_labels(view: ConfigView, *, every: bool = False, share: tuple[int, int] = (0, 1)) -> int:
+    """Load label maps of a config's data sets as the run will, through their own checks.
 
     Args:
-        loader: Config of a data loader, as `use_checked_loading` left it. Label maps of data sets
-            whose classes are unknown, or on remote storage, are not read.
+        view: The config. Label maps of data sets whose classes are unknown, or on remote storage,
+            are not read.
         every: Read every label map; else 32 of each data set, evenly spread.
         share: (this process, number of processes): with ``every``, each reads its part.
 
@@ -45,13 +39,11 @@ def check_labels(
             says what is wrong with the first few of each data set.
     """
     read, problems = 0, []
-    for leaf in leaf_datasets(loader["dataset"]):
-        steps = [
-            step
-            for step in pipeline_steps(leaf.get("pipeline"))
-            if step_name(step) == "CheckedLoadAnnotations"
-        ]
-        if not steps or not reads_local_files(leaf):
+    for part in view.datasets:
+        leaf = checked_loader({"dataset": part.config}, ignore_index=view.ignore_index)["dataset"]
+        steps = pipeline_steps(leaf["pipeline"])
+        steps = [step for step in steps if step_name(step) == "CheckedLoadAnnotations"]
+        if not steps or not part.is_local:
             continue
         dataset = DATASETS.build({**leaf, "pipeline": steps[:1], "lazy_init": False})
         numbers = range(share[0], len(dataset), share[1]) if every else _spread(len(dataset))

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmseg_deeplab_ext.launch.segmentor import segmentor_in
+from mmseg_deeplab_ext.launch.unwrap import segmentor_in
 
 
 class LargerImagesHook(Hook):

@@ -12,7 +12,7 @@ from mmseg_deeplab_ext.conversion.dataset_meta import CLASSES_BY_NUMBER, DATA_SE
 from mmseg_deeplab_ext.conversion.pth import state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights, notes_on_start
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch.segmentor import segmentor_in
+from mmseg_deeplab_ext.launch.unwrap import segmentor_in
 
 _NAMES_SHOWN = 5
 
@@ -66,10 +66,7 @@ def check_loaded(
 class CheckpointFitsHook(Hook):
     """Check whatever the Runner loads, right before it is put into the model.
 
-    Args:
-        classes: Class names of the data set; None if it names none.
-        source: Where the checkpoint comes from, for the messages.
-        training: Whether a training starts from it; else it is evaluated.
+    The arguments are those of :func:`check_loaded`.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.launch.checks.doubts import config_notes
+from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -12,8 +12,8 @@ from mmseg_deeplab_ext.conversion.pth import demand_pth, load_pth
 from mmseg_deeplab_ext.errors import CheckpointNotFoundError
 
 
-def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> list[str]:
-    """Choose between ``load_from`` and the interrupted run's checkpoint, in place.
+def choose_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> list[str]:
+    """Choose between ``load_from`` and the interrupted run's checkpoint.
 
     MMEngine resumes from ``load_from`` where there is one. A second stage of training, whose config
     names the first one's checkpoint there, would go on at the end of the *first*. So a
@@ -26,9 +26,6 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
         cfg: Config with ``work_dir`` and ``resume`` set.
         options: ``--cfg-options``.
         resume: Whether ``--resume`` was given.
-
-    Returns:
-        Sentences for the log.
 
     Raises:
         CheckpointNotFoundError: The training starts from a file that does not exist.
@@ -56,20 +53,14 @@ def settle_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
     return notes
 
 
-def take_over(cfg: Config) -> list[str]:
-    """Take over the random seed of the interrupted run, in place; say if it was finished.
+def restore_seed(cfg: Config) -> list[str]:
+    """Restore the random seed of the interrupted run; say if it was finished.
 
     MMEngine draws a seed when ``randomness.seed`` is not configured, and stores it in its
     checkpoints. On resuming it restores that seed only after the training data loader was built
     with a newly drawn one, so that the order of the images would start anew. Setting the seed
     beforehand mends that. The state of the random generators (augmentation, dropout) is not
     stored and starts anew all the same.
-
-    Args:
-        cfg: Config with ``work_dir`` and ``resume`` set.
-
-    Returns:
-        Sentences for the log.
 
     Raises:
         CheckpointError: The work directory names a checkpoint that is gone, or can't be read.

@@ -1,4 +1,4 @@
-"""What a run says about its config: allowed, but seldom meant."""
+"""Settings that depart from TensorFlow's recipe: allowed, but seldom meant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from typing import Any, Iterator, Mapping
 
 from mmseg_deeplab_ext.config_values import is_whole
-from mmseg_deeplab_ext.config_view import datasets_of, pipeline_steps, step_name
+from mmseg_deeplab_ext.config_view import ConfigView, step_name
 from mmseg_deeplab_ext.registry import MODELS, SCOPE
 from mmseg_deeplab_ext.specs import BACKBONES
 from mmseg_deeplab_ext.specs.deeplab_head import official_rates
@@ -28,10 +28,13 @@ def config_notes(cfg: Mapping[str, Any], *, training: bool) -> list[str]:
     Returns:
         Sentences for the log.
     """
-    model = cfg.get("model") or {}
-    while "module" in model:
-        model = model["module"]
-    notes = list(_crops_unlike_the_batches(cfg, model)) if training else []
+    return notes_on_recipe(ConfigView.of(cfg, splits=("train",) if training else ()))
+
+
+def notes_on_recipe(view: ConfigView) -> list[str]:
+    """:func:`config_notes` of a config that was walked already."""
+    model, training = view.model, "train" in view.splits
+    notes = list(_crops_unlike_the_batches(view)) if training else []
     notes += _input_of_other_weights(model)
     output_stride = _setting(model.get("backbone"), "output_stride")
     if not is_whole(output_stride, minimum=1):  # impossible, or a backbone of somebody else's
@@ -67,12 +70,13 @@ def _pair(size: Any) -> tuple[int, int] | None:
     return tuple(size) if good and all(is_whole(side, minimum=1) for side in size) else None
 
 
-def _crops_unlike_the_batches(cfg: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[str]:
-    size = _pair((model.get("data_preprocessor") or {}).get("size"))
+def _crops_unlike_the_batches(view: ConfigView) -> Iterator[str]:
+    size = _pair((view.model.get("data_preprocessor") or {}).get("size"))
     crops = {
         (step_name(step), _pair(step.get("crop_size")))
-        for _, leaf in datasets_of(cfg, ["train"])
-        for step in pipeline_steps(leaf.get("pipeline"))
+        for dataset in view.datasets
+        if dataset.split == "train"
+        for step in dataset.steps
         if step_name(step) in _CROPS
     }
     for name, crop in sorted(crops, key=str):

@@ -12,17 +12,10 @@ _TAKE_OURS = "tta_model=dict(type='mmseg_deeplab_ext.DeepLabTTAModel')"
 
 
 def use_tta(cfg: Config) -> list[str]:
-    """Wrap the model into ``tta_model``, in place.
+    """Wrap the model into ``tta_model``.
 
     A ``DeepLabTTAModel`` scales and flips by itself: every data set keeps its own test pipeline.
     Other models are fed by ``tta_pipeline``, which makes their copies.
-
-    Args:
-        cfg: Config with ``tta_model``, and with ``tta_pipeline`` unless the model is a
-            ``DeepLabTTAModel``.
-
-    Returns:
-        Sentences for the log: that a ``tta_pipeline`` of another kind is not used.
 
     Raises:
         ConfigError: A key is missing, or the two do not go together.

@@ -7,8 +7,11 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch import runs as launch
-from mmseg_deeplab_ext.launch.runs import evaluation_runner, load_config, training_runner
+from mmseg_deeplab_ext.launch import evaluation, training
+from mmseg_deeplab_ext.launch.checks import before_start
+from mmseg_deeplab_ext.launch.config import load_config
+from mmseg_deeplab_ext.launch.evaluation import evaluation_runner
+from mmseg_deeplab_ext.launch.training import training_runner
 
 
 @pytest.fixture
@@ -22,17 +25,17 @@ def config_file(tmp_path):
 def checked(monkeypatch):
     """No Runner, just the config it would be built from; returns the models that were checked."""
     models = []
-    monkeypatch.setattr(launch, "check_dataset_files", lambda cfg, splits: None)
-    monkeypatch.setattr(
-        launch, "check_class_count", lambda cfg, splits: models.append(cfg.get("model"))
-    )
-    monkeypatch.setattr(
-        launch,
-        "_build_runner",
-        lambda kind, cfg, doubts, **_: SimpleNamespace(
-            kind=kind, cfg=cfg, doubts=doubts, world_size=1, register_hook=lambda hook: None
-        ),
-    )
+    problems = {lambda view: models.append(view.config.get("model")): ConfigError}
+    monkeypatch.setattr(before_start, "PROBLEMS", problems)
+    for module in (training, evaluation):
+        monkeypatch.setattr(module, "check_runner", lambda runner, view, every_label: None)
+        monkeypatch.setattr(
+            module,
+            "build_runner",
+            lambda cfg, changes, warnings, notes: SimpleNamespace(
+                cfg=cfg, warnings=warnings, world_size=1, register_hook=lambda hook: None
+            ),
+        )
     return models
 
 
@@ -95,8 +98,8 @@ MIXED = {
 @pytest.mark.usefixtures("checked")
 def test_what_is_odd_about_a_config_is_said_in_the_log(checkpoint, tmp_path):
     cfg = Config({"model": MIXED, "launcher": "none", "work_dir": str(tmp_path)})
-    evaluation = evaluation_runner(cfg, checkpoint=checkpoint).doubts
-    training = training_runner(cfg).doubts
+    evaluation = evaluation_runner(cfg, checkpoint=checkpoint).warnings
+    training = training_runner(cfg).warnings
     assert [note.split("=")[0].rpartition(".")[2] for note in evaluation] == ["dilations", "size"]
     assert len(training) == 3
 

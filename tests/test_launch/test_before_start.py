@@ -1,21 +1,27 @@
-"""The check of a config's data sets before a run."""
+"""What is checked before anything is built: a config's data sets, and its numbers of classes."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import pytest
 from mmengine.config import Config
 
+from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.datasets.demo_dataset import DemoSpec, make_demo_dataset
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES, DEMO_PALETTE
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
-from mmseg_deeplab_ext.launch.checks.dataset_files import check_class_count, check_dataset_files
-from tests.support.voc_layout import write_list, write_sample
+from mmseg_deeplab_ext.launch.checks.before_start import check_config
+from tests.support.voc_layout import write_list, write_sample, write_voc_folder
 
 PIPELINE = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
+
+
+@pytest.fixture
+def voc_folder(tmp_path: Path) -> Path:
+    return write_voc_folder(tmp_path / "VOCdevkit" / "VOC2012")
 
 
 def voc(root: Path, *, split: str = "train", labels: str = "SegmentationClass") -> dict[str, Any]:
@@ -32,6 +38,17 @@ def config(**datasets: Any) -> Config:
     return Config({f"{name}_dataloader": {"dataset": part} for name, part in datasets.items()})
 
 
+def check(cfg: Config, splits: Sequence[str] = ("train", "val")) -> dict[str, int]:
+    """Check a config; returns how many samples each split has, for those that can be counted."""
+    view = ConfigView.of(cfg, splits=splits)
+    check_config(view)
+    samples: dict[str, int] = {}
+    for part in view.datasets:
+        if part.is_local:
+            samples[part.split] = samples.get(part.split, 0) + len(part.samples)
+    return samples
+
+
 def with_model(cfg: Config, **heads: Any) -> Config:
     cfg.model = {"type": "EncoderDecoder", **heads}
     return cfg
@@ -41,7 +58,7 @@ def test_complete_data_sets_are_counted(voc_folder: Path) -> None:
     aug = voc(voc_folder, split="aug", labels="SegmentationClassAug")
     train = {"type": "ConcatDataset", "datasets": [voc(voc_folder), aug]}
     cfg = config(train=train, val=voc(voc_folder, split="val"))
-    assert check_dataset_files(cfg) == {"train": 3, "val": 1}
+    assert check(cfg) == {"train": 3, "val": 1}
 
 
 @pytest.mark.parametrize(
@@ -59,13 +76,13 @@ def test_complete_data_sets_are_counted(voc_folder: Path) -> None:
 def test_missing_files_are_found_inside_wrappers(voc_folder: Path, wrap: Any) -> None:
     (voc_folder / "JPEGImages/b.jpg").unlink()
     with pytest.raises(DatasetError, match=r"1 of 4 files are missing: .*b\.jpg"):
-        check_dataset_files(config(train=wrap(voc(voc_folder))))
+        check(config(train=wrap(voc(voc_folder))))
 
 
 def test_a_missing_root_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:
     root = tmp_path / "VOCdevkit" / "VOC2012"
     with pytest.raises(DatasetError) as caught:
-        check_dataset_files(config(train=voc(root), val=voc(root, split="val")))
+        check(config(train=voc(root), val=voc(root, split="val")))
     message = str(caught.value)
     assert f"train_dataloader (PascalVOCDataset in {root}): the folder {root} is missing" in message
     assert "val_dataloader" in message
@@ -76,44 +93,44 @@ def test_a_missing_root_is_named_with_the_command_that_brings_it(tmp_path: Path)
 def test_missing_lists_and_folders_are_named_instead_of_a_bare_assertion(voc_folder: Path) -> None:
     (voc_folder / "ImageSets/Segmentation/train.txt").unlink()
     with pytest.raises(DatasetError, match=r"missing are .*Segmentation/train\.txt\."):
-        check_dataset_files(config(train=voc(voc_folder)))
+        check(config(train=voc(voc_folder)))
     with pytest.raises(DatasetError, match="missing are .*/Labels"):
-        check_dataset_files(config(val=voc(voc_folder, split="val", labels="Labels")))
+        check(config(val=voc(voc_folder, split="val", labels="Labels")))
 
 
 def test_many_missing_files_are_counted_and_a_few_are_named(voc_folder: Path) -> None:
     write_list(voc_folder, "train", [f"no{number}" for number in range(9)])
     with pytest.raises(DatasetError, match="18 of 18 files are missing.* and 13 more"):
-        check_dataset_files(config(train=voc(voc_folder)))
+        check(config(train=voc(voc_folder)))
 
 
 def test_an_empty_list_is_an_error(voc_folder: Path) -> None:
     write_list(voc_folder, "train", [])
     with pytest.raises(DatasetError, match="it has no samples"):
-        check_dataset_files(config(train=voc(voc_folder)))
+        check(config(train=voc(voc_folder)))
 
 
 def test_a_link_that_leads_nowhere_counts_as_missing(voc_folder: Path) -> None:
     (voc_folder / "JPEGImages/b.jpg").unlink()
     (voc_folder / "JPEGImages/b.jpg").symlink_to("gone.jpg")
     with pytest.raises(DatasetError, match=r"b\.jpg"):
-        check_dataset_files(config(train=voc(voc_folder)))
+        check(config(train=voc(voc_folder)))
 
 
 def test_only_the_named_splits_are_checked(voc_folder: Path, tmp_path: Path) -> None:
     cfg = config(train=voc(tmp_path / "absent"), test=voc(voc_folder, split="val"))
-    assert check_dataset_files(cfg, splits=("test",)) == {"test": 1}
+    assert check(cfg, splits=("test",)) == {"test": 1}
     with pytest.raises(ConfigError, match="unknown split 'tset'; allowed are train, val, test"):
-        check_dataset_files(cfg, splits=("tset",))
+        check(cfg, splits=("tset",))
 
 
 def test_labels_are_demanded_only_where_the_pipeline_loads_them(voc_folder: Path) -> None:
     (voc_folder / "SegmentationClass/c.png").unlink()
     part = voc(voc_folder, split="val")
     with pytest.raises(DatasetError, match=r"SegmentationClass/c\.png"):
-        check_dataset_files(config(test=part), splits=("test",))
+        check(config(test=part), splits=("test",))
     part["pipeline"] = PIPELINE[:1]
-    assert check_dataset_files(config(test=part), splits=("test",)) == {"test": 1}
+    assert check(config(test=part), splits=("test",)) == {"test": 1}
 
 
 def test_labels_loaded_inside_test_time_augmentation_are_demanded(voc_folder: Path) -> None:
@@ -121,17 +138,17 @@ def test_labels_loaded_inside_test_time_augmentation_are_demanded(voc_folder: Pa
     part = voc(voc_folder, split="val")
     part["pipeline"] = [{"type": "TestTimeAug", "transforms": [[PIPELINE[0]], [PIPELINE[1]]]}]
     with pytest.raises(DatasetError, match=r"SegmentationClass/c\.png"):
-        check_dataset_files(config(test=part), splits=("test",))
+        check(config(test=part), splits=("test",))
 
 
 def test_only_the_samples_that_indices_select_are_demanded(voc_folder: Path) -> None:
     (voc_folder / "JPEGImages/b.jpg").unlink()
-    assert check_dataset_files(config(train={**voc(voc_folder), "indices": 1})) == {"train": 1}
+    assert check(config(train={**voc(voc_folder), "indices": 1})) == {"train": 1}
 
 
 def test_remote_storage_is_left_to_its_backend() -> None:
     part = {**voc(Path("bucket")), "backend_args": {"backend": "petrel"}}
-    assert check_dataset_files(config(train=part)) == {}
+    assert check(config(train=part)) == {}
 
 
 def test_a_missing_demo_data_set_names_its_generator(tmp_path: Path) -> None:
@@ -144,9 +161,9 @@ def test_a_missing_demo_data_set_names_its_generator(tmp_path: Path) -> None:
         "pipeline": PIPELINE,
     }
     with pytest.raises(DatasetError, match=f"tools/make_demo_dataset.py {tmp_path}/demo"):
-        check_dataset_files(config(train=part))
+        check(config(train=part))
     make_demo_dataset(tmp_path / "demo", DemoSpec(train=2, val=1))
-    assert check_dataset_files(config(train=part)) == {"train": 2}
+    assert check(config(train=part)) == {"train": 2}
 
 
 def test_the_command_can_be_typed_in_another_folder_too(
@@ -155,7 +172,7 @@ def test_the_command_can_be_typed_in_another_folder_too(
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "my data" / "VOC2012"
     with pytest.raises(DatasetError) as caught:
-        check_dataset_files(config(train=voc(root)))
+        check(config(train=voc(root)))
     python, tool, folder = shlex.split(str(caught.value).splitlines()[-1])
     assert python == "python"
     assert Path(tool).is_file()
@@ -167,7 +184,7 @@ def test_the_command_can_be_typed_in_another_folder_too(
 def test_other_data_sets_lead_to_the_documentation(tmp_path: Path, kind: str) -> None:
     part = {"type": kind, "data_root": str(tmp_path / "no"), "data_prefix": {"img_path": "x"}}
     with pytest.raises(DatasetError, match=f"{kind}: as described in https://mmsegmentation"):
-        check_dataset_files(config(train=part))
+        check(config(train=part))
 
 
 def test_cityscapes_names_are_matched_as_its_class_does(tmp_path: Path) -> None:
@@ -183,24 +200,24 @@ def test_cityscapes_names_are_matched_as_its_class_does(tmp_path: Path) -> None:
         "pipeline": PIPELINE,
     }
     with pytest.raises(DatasetError, match="1 of 2 files .*/aachen_0_gtFine_labelTrainIds.png"):
-        check_dataset_files(config(train=part))
+        check(config(train=part))
 
 
 def test_an_unknown_data_set_type_is_named() -> None:
     with pytest.raises(ConfigError, match="'NoSuchDataset' is in no registry"):
-        check_dataset_files(config(train={"type": "NoSuchDataset"}))
+        check(config(train={"type": "NoSuchDataset"}))
 
 
 def test_equal_class_counts_pass(voc_folder: Path) -> None:
     heads = {"decode_head": {"num_classes": 21}, "auxiliary_head": [{"num_classes": 21}]}
-    check_class_count(with_model(config(train=voc(voc_folder)), **heads))
+    check(with_model(config(train=voc(voc_folder)), **heads))
 
 
 def test_a_head_with_another_class_count_is_named_with_the_key_to_change(voc_folder: Path) -> None:
     heads = {"decode_head": [{"num_classes": 21}, {"num_classes": 19}], "auxiliary_head": {}}
     cfg = with_model(config(train=voc(voc_folder), val=voc(voc_folder, split="val")), **heads)
     with pytest.raises(ConfigError) as caught:
-        check_class_count(cfg)
+        check(cfg)
     first, second = str(caught.value).splitlines()
     assert first.startswith("model.decode_head[1].num_classes is 19, but PascalVOCDataset in ")
     assert "has 21 classes: set model.decode_head[1].num_classes to 21" in first
@@ -211,14 +228,14 @@ def test_the_heads_inside_a_test_time_augmentation_wrapper_are_checked(voc_folde
     cfg = config(test=voc(voc_folder))
     cfg.model = {"type": "SegTTAModel", "module": {"decode_head": {"num_classes": 2}}}
     with pytest.raises(ConfigError, match=r"model\.module\.decode_head\.num_classes is 2"):
-        check_class_count(cfg, splits=("test",))
+        check(cfg, splits=("test",))
 
 
 def test_a_selection_of_classes_counts_as_many_as_it_selects(voc_folder: Path) -> None:
     part = {**voc(voc_folder), "metainfo": {"classes": ("cat", "dog")}}
     cfg = with_model(config(train=part), decode_head={"num_classes": 21})
     with pytest.raises(ConfigError, match="has 2 classes"):
-        check_class_count(cfg)
+        check(cfg)
 
 
 def test_a_label_check_with_another_class_count_is_named(voc_folder: Path) -> None:
@@ -227,4 +244,11 @@ def test_a_label_check_with_another_class_count_is_named(voc_folder: Path) -> No
     part["pipeline"] = [PIPELINE[0], step]
     cfg = with_model(config(train=part), decode_head={"num_classes": 21})
     with pytest.raises(ConfigError, match=r"CheckedLoadAnnotations \(train pipeline\) is 19"):
-        check_class_count(cfg)
+        check(cfg)
+
+
+def test_looking_at_a_config_changes_nothing_of_it(voc_folder: Path) -> None:
+    cfg = with_model(config(train=voc(voc_folder)), decode_head={"num_classes": 21})
+    before = cfg.to_dict()
+    check(cfg)
+    assert cfg.to_dict() == before

@@ -1,0 +1,44 @@
+"""``--amp``, and what becomes of mixed precision where there is no GPU."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+
+from mmseg_deeplab_ext.errors import ConfigError
+
+PLAIN = "OptimWrapper"
+AMP = "AmpOptimWrapper"
+CPU_AMP = "mmseg_deeplab_ext.CpuAmpOptimWrapper"
+# Keys of AmpOptimWrapper that mean nothing without a loss scaler and a choice of dtype.
+_GPU_ONLY_KEYS = ("loss_scale", "dtype", "use_fsdp")
+
+
+def enable_amp(cfg: Config) -> list[str]:
+    """Switch a training to automatic mixed precision (``--amp``).
+
+    Raises:
+        ConfigError: The config's optimizer wrapper has no mixed-precision counterpart.
+    """
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get("type", PLAIN)
+    if kind in (AMP, CPU_AMP):
+        return ["--amp: the config file has AMP training already."]
+    if kind != PLAIN:
+        raise ConfigError(
+            f"--amp replaces an optim_wrapper of type {PLAIN!r}, but this config has {kind!r}. "
+            f"Leave out --amp, or set optim_wrapper.type in the config."
+        )
+    wrapper.type = AMP
+    wrapper.setdefault("loss_scale", "dynamic")
+    return []
+
+
+def use_cpu_amp(cfg: Config) -> list[str]:
+    """Replace mixed precision that needs a GPU by bfloat16 autocast."""
+    wrapper = cfg.get("optim_wrapper")
+    if wrapper is None or wrapper.get("type") != AMP:
+        return []
+    wrapper.type = CPU_AMP
+    for key in _GPU_ONLY_KEYS:
+        wrapper.pop(key, None)
+    return [f"No GPU: {AMP} is replaced by bfloat16 autocast on the CPU, which saves no time."]

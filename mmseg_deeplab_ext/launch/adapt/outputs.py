@@ -1,0 +1,51 @@
+"""Predictions as files and in windows: the options ``--out``, ``--show`` and ``--show-dir``."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+
+from mmseg_deeplab_ext.errors import ConfigError
+
+
+def draw_predictions(
+    cfg: Config, *, show: bool = False, wait_time: float = 2, directory: str | None = None
+) -> None:
+    """Let the visualisation hook draw every prediction.
+
+    Args:
+        cfg: Config with ``default_hooks.visualization``.
+        show: Open a window per image.
+        wait_time: Seconds that a window stays.
+        directory: Where to save the pictures, below its ``vis_data/vis_image``.
+
+    Raises:
+        ConfigError: The config has no visualisation hook.
+    """
+    hook = cfg.get("default_hooks", {}).get("visualization")
+    if hook is None:
+        raise ConfigError(
+            "--show and --show-dir need the visualisation hook. Add "
+            "`default_hooks = dict(visualization=dict(type='SegVisualizationHook'))` to the config."
+        )
+    hook.draw = True
+    hook.interval = 1  # OpenMMLab's hook skips test images too; OneDL's draws each of them anyway
+    if show:
+        hook.show = True
+        hook.wait_time = wait_time
+    if directory is not None:
+        cfg.visualizer.save_dir = directory
+
+
+def write_predictions(cfg: Config, directory: str) -> None:
+    """Let the metric write the predicted label images.
+
+    Raises:
+        ConfigError: The config has no metric that can.
+    """
+    evaluators = cfg.test_evaluator
+    if not isinstance(evaluators, (list, tuple)):
+        evaluators = [evaluators]
+    metrics = [metric for metric in evaluators if metric["type"].split(".")[-1] == "IoUMetric"]
+    if not metrics:
+        raise ConfigError("--out needs an IoUMetric in the config's test_evaluator.")
+    metrics[0]["output_dir"] = directory

@@ -1,0 +1,43 @@
+"""All that is checked before anything is built: a new check is a line in one of the tables here."""
+
+from __future__ import annotations
+
+from typing import Callable, List, Mapping
+
+from mmseg_deeplab_ext.config_view import ConfigView
+from mmseg_deeplab_ext.errors import ConfigError, DatasetError, DeepLabExtError
+from mmseg_deeplab_ext.launch.checks.class_counts import problems_of_class_counts
+from mmseg_deeplab_ext.launch.checks.dataset_files import problems_of_files
+from mmseg_deeplab_ext.launch.checks.keys import notes_on_keys
+from mmseg_deeplab_ext.launch.checks.recipe import notes_on_recipe
+
+Check = Callable[[ConfigView], List[str]]
+
+PROBLEMS: Mapping[Check, type[DeepLabExtError]] = {
+    problems_of_files: DatasetError,
+    problems_of_class_counts: ConfigError,
+}
+"""What finds the lines of a message about the impossible -> the error that it becomes."""
+
+NOTES: tuple[Check, ...] = (notes_on_keys, notes_on_recipe)
+"""What finds sentences about the odd."""
+
+
+def check_config(view: ConfigView) -> list[str]:
+    """Demand that a run is possible, as far as can be seen without building anything.
+
+    Args:
+        view: The config, as the run will use it.
+
+    Returns:
+        Warnings for the log.
+
+    Raises:
+        ConfigError: The config contradicts itself.
+        DatasetError: A file of a data set is missing.
+    """
+    for find, error in PROBLEMS.items():
+        lines = find(view)
+        if lines:
+            raise error("\n".join(lines))
+    return [note for find in NOTES for note in find(view)]

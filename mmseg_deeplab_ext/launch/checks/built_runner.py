@@ -1,0 +1,49 @@
+"""All that is checked with the Runner there, before it runs or as soon as it has loaded weights."""
+
+from __future__ import annotations
+
+from mmengine.dist import get_dist_info
+from mmengine.runner import Runner
+
+from mmseg_deeplab_ext.config_view import ConfigView
+from mmseg_deeplab_ext.conversion.addresses import is_address
+from mmseg_deeplab_ext.launch.checks.labels import check_labels
+from mmseg_deeplab_ext.launch.checks.loaded_checkpoint import CheckpointFitsHook
+from mmseg_deeplab_ext.launch.unwrap import segmentor_in
+from mmseg_deeplab_ext.specs.network import network_of_model
+
+
+def check_runner(runner: Runner, view: ConfigView, *, every_label: bool) -> None:
+    """Demand what needs the processes, or the model, to be there.
+
+    Args:
+        runner: What will run.
+        view: Its config, as it was checked before.
+        every_label: Read every label map, not only a few.
+
+    Raises:
+        ConfigError: TensorFlow's weights are for a network that is none of ours. Running it raises
+            one too, or a CheckpointError, if the checkpoint does not fit.
+        DatasetError: A label map that was read is bad.
+    """
+    check_labels(view, every=every_label, share=get_dist_info())
+    _check_takes_tensorflow_weights(runner)
+    source = runner.cfg.get("load_from")
+    if source is not None:
+        training = "train" in view.splits
+        used = "train" if training else "test"
+        classes = next((part.classes for part in view.datasets if part.split == used), None)
+        # Not in the config, which is written into the work directory.
+        runner.register_hook(CheckpointFitsHook(classes, source, training=training))
+
+
+def _check_takes_tensorflow_weights(runner: Runner) -> None:
+    """Demand networks of ours where TensorFlow's weights are for a whole segmentor.
+
+    Ours check for themselves what they are given; MMEngine would pass over weights that a
+    network of somebody else's has no names for.
+    """
+    initial = runner.cfg.model.get("init_cfg") or {}
+    named = [runner.cfg.get("load_from"), initial.get("checkpoint")]
+    if any(is_address(str(checkpoint)) for checkpoint in named):
+        network_of_model(segmentor_in(runner.model))

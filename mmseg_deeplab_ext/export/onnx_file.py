@@ -20,6 +20,7 @@ from mmseg_deeplab_ext.errors import ConfigError, ExportError
 from mmseg_deeplab_ext.export.evaluation import configured_resize, export_notes
 from mmseg_deeplab_ext.export.graph import InferenceGraph
 from mmseg_deeplab_ext.export.onnx_packages import import_onnx_packages
+from mmseg_deeplab_ext.export.tracing import make_traceable
 from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
 from mmseg_deeplab_ext.inference.config import network_size, padded_size
 from mmseg_deeplab_ext.inference.folding import folded
@@ -176,8 +177,9 @@ def _write(graph: InferenceGraph, path: Path, *, size: tuple[int, int]) -> None:
         # the verification with images of other sizes finds out.
         warnings.simplefilter("ignore")
         image = torch.from_numpy(random_image(*size))
+        network = make_traceable(folded(graph))
         try:
-            torch.onnx.export(folded(graph), (image,), str(path), **options)
+            torch.onnx.export(network, (image,), str(path), **options)
         except torch.onnx.errors.OnnxExporterError as error:
             reason = str(error).partition("\n")[0]  # a listing of the graph follows
             raise ExportError(f"PyTorch can't write this network as ONNX: {reason}") from error

@@ -1,4 +1,4 @@
-"""A network made ready for tracing: batch norms folded, paddings that follow the image's size."""
+"""Batch norms folded into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import copy
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from mmcv.cnn.bricks.conv2d_adaptive_padding import Conv2dAdaptivePadding
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 
 def folded(module: nn.Module) -> nn.Module:
@@ -20,38 +18,8 @@ def folded(module: nn.Module) -> nn.Module:
         module: a module in float32 or float64; it is left as it is.
 
     Returns:
-        A copy of the same type, ready to be traced.
+        A copy of the same type.
     """
     dtype = next(module.parameters()).dtype
     with torch.no_grad():
-        result = fuse_conv_bn(copy.deepcopy(module).double()).to(dtype)
-    for parent in list(result.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, Conv2dAdaptivePadding):
-                setattr(parent, name, _TracedSameConv2d(child))
-    return result.eval()
-
-
-class _TracedSameConv2d(nn.Module):
-    """A ``Conv2dAdaptivePadding`` whose padding is computed by the graph.
-
-    MMCV's computes it in Python: the size of the image it was traced with would stay in the graph.
-
-    Args:
-        conv: the convolution, whose kernel reaches at least as far as its stride.
-    """
-
-    def __init__(self, conv: Conv2dAdaptivePadding) -> None:
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve [N, C, H, W] to [N, C', ceil(H / stride), ceil(W / stride)]."""
-        conv = self.conv
-        padding = []
-        for dim in (1, 0):  # F.pad begins with the last dimension
-            reach = (conv.kernel_size[dim] - 1) * conv.dilation[dim]
-            total = reach - (x.shape[2 + dim] - 1) % conv.stride[dim]
-            padding += [total // 2, total - total // 2]
-        x = F.pad(x, padding)
-        return F.conv2d(x, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+        return fuse_conv_bn(copy.deepcopy(module).double()).to(dtype).eval()

@@ -33,10 +33,13 @@ from mmseg_deeplab_ext.prediction.modes import use_mode
 from mmseg_deeplab_ext.prediction.outputs import Outputs
 from mmseg_deeplab_ext.prediction.pictures import Picture, find_pictures
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared
-from mmseg_deeplab_ext.prediction.report import UNWRITTEN_AT_MOST, Report, Tally
+from mmseg_deeplab_ext.prediction.report import Report, Tally
 
 _THREADS = min(8, os.cpu_count() or 1)
 """Threads that decode and encode: from some on, Python's lock is what they wait for."""
+
+_UNWRITTEN_AT_MOST = 3
+"""Images in a row whose files can't be written before a run ends: a million would all fail."""
 
 _NETWORK_ERRORS = (RuntimeError, ValueError, AssertionError, MemoryError)
 """What a segmentor, which may be anyone's, raises about an image: too large, too small, ..."""
@@ -157,21 +160,12 @@ class _Run:
                     pass
         finally:
             report.seconds = time.monotonic() - start
-        if self._tally.hopeless:
-            raise PredictionError(
-                f"The files of {UNWRITTEN_AT_MOST} images in a row can't be written: "
-                f"{self._tally.hopeless}. Make room for them, and predict the rest."
-            )
 
     def _predict(
         self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
     ) -> Iterator[tuple[_Loaded, np.ndarray]]:
-        """Predict in batches, as long as the predictions can be written."""
-        for batch in batches(
-            self._load(prepared), size=self._options.batch_size, key=lambda each: each.inputs.shape
-        ):
-            if self._tally.hopeless:
-                return
+        loaded, size = self._load(prepared), self._options.batch_size
+        for batch in batches(loaded, size=size, key=lambda each: each.inputs.shape):
             yield from self._labels(batch)
 
     def _prepare(self, picture: Picture) -> tuple[Picture, Prepared | UnreadableImageError]:
@@ -239,9 +233,13 @@ class _Run:
         try:
             image = loaded.rgb() if self._outputs.overlay else None
             self._outputs.write(loaded.picture, label, image, colours=self._colours)
-        except (UnwritableFileError, MemoryError) as error:
-            unwritable = isinstance(error, UnwritableFileError)
-            reason = str(error) if unwritable else "its files are too large for the memory"
-            self._tally.failed(loaded.picture, reason, writing=unwritable)
+        except MemoryError:
+            self._tally.failed(loaded.picture, "its files are too large for the memory")
+        except UnwritableFileError as error:
+            if self._tally.unwritten(loaded.picture, str(error)) >= _UNWRITTEN_AT_MOST:
+                raise PredictionError(
+                    f"The files of {_UNWRITTEN_AT_MOST} images in a row can't be written: {error}. "
+                    "Make room for them, and predict the rest."
+                ) from error
         else:
             self._tally.predicted()

@@ -9,9 +9,6 @@ from threading import Lock
 from mmseg_deeplab_ext.prediction.pictures import Picture
 from mmseg_deeplab_ext.progress import ProgressLine
 
-UNWRITTEN_AT_MOST = 3
-"""Images in a row whose files can't be written; then the disk is full or gone, and a run ends."""
-
 
 @dataclass
 class Report:
@@ -55,31 +52,24 @@ class Tally:
         self._report = report
         self._line = ProgressLine("predicting", total=total, unit="images")
         self._lock = Lock()
-        self._unwritten: list[str] = []
-
-    @property
-    def hopeless(self) -> str:
-        """Why nothing can be written any more; empty while it can. Once so, it stays so."""
-        return self._unwritten[-1] if len(self._unwritten) >= UNWRITTEN_AT_MOST else ""
+        self._unwritten = 0
 
     def predicted(self) -> None:
         """Count an image as predicted and written."""
         with self._lock:
             self._report.predicted += 1
-            if not self.hopeless:
-                self._unwritten.clear()
+            self._unwritten = 0
             self._line.advance()
 
-    def failed(self, picture: Picture, reason: str, *, writing: bool = False) -> None:
-        """Count an image as failed.
-
-        Args:
-            picture: Which one.
-            reason: To be told to the user.
-            writing: Whether its files could not be written.
-        """
+    def failed(self, picture: Picture, reason: str) -> None:
+        """Count an image as failed, for a reason to be told to the user."""
         with self._lock:
             self._report.failures[picture.path] = reason
-            if writing:
-                self._unwritten.append(reason)
             self._line.advance()
+
+    def unwritten(self, picture: Picture, reason: str) -> int:
+        """Count an image as failed since a file can't be written; returns how many in a row."""
+        self.failed(picture, reason)
+        with self._lock:
+            self._unwritten += 1
+            return self._unwritten

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_deeplab_ext.export import ExportError, export_onnx, onnx_file
+from mmseg_deeplab_ext.export import ExportError, export_onnx, onnx_file, tracing
 from mmseg_deeplab_ext.export.verification import random_image
 from mmseg_deeplab_ext.inference import folding
 from tests.test_export.conftest import files_beside
@@ -66,7 +66,7 @@ def test_classes_that_are_seldom_clear_are_said(
 def test_a_padding_that_stayed_that_of_the_traced_image_is_found(
     config, checkpoint, onnx, out, monkeypatch
 ):
-    monkeypatch.setattr(folding, "_TracedSameConv2d", lambda conv: conv)
+    monkeypatch.setattr(tracing, "_TracedSameConv2d", lambda conv: conv)
     with pytest.raises(ExportError):
         export_onnx(Config.fromfile(config()), str(checkpoint), out, dynamic=True)
     assert files_beside(out) == []

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmseg_deeplab_ext.export.tracing import make_traceable
 from mmseg_deeplab_ext.inference.folding import folded
 from tests.support.golden_files import MANIFEST
 from tests.support.golden_networks import GoldenNetwork
@@ -50,7 +51,7 @@ def test_a_folded_network_has_no_batch_norm_and_the_same_output_in_float64(segme
 
 @torch.no_grad()
 def test_a_traced_network_follows_odd_and_even_sizes(segmentor):
-    network = folded(segmentor)
+    network = make_traceable(folded(segmentor))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(network, torch.zeros(1, 3, 65, 97), check_trace=False)

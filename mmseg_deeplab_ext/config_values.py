@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any, Sequence
 
 from mmseg_deeplab_ext.errors import ConfigError
@@ -10,6 +12,11 @@ from mmseg_deeplab_ext.errors import ConfigError
 def is_whole(value: Any, *, minimum: int) -> bool:
     """Tell whether a value is a whole number of at least ``minimum`` (True is none)."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
+def is_number(value: Any, *, above: float = -math.inf) -> bool:
+    """Tell whether a value is a finite real number greater than ``above`` (True is none)."""
+    return isinstance(value, Real) and not isinstance(value, bool) and above < value < math.inf
 
 
 def whole_numbers(name: str, value: Any, *, minimum: int, count: int | None = None) -> tuple:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
 
 from mmseg_deeplab_ext.errors import DatasetError
 
-_GAP = 6
-_COLUMN_GAP = 26
-_MARGIN = 14
-_LINE = 24
-_SWATCH = 14
+# In inches of 100 pixels: between the pictures of a sample, between samples, and for a class.
+_GAP, _COLUMN_GAP, _LEGEND_WIDTH = 0.06, 0.26, 1.2
 _COLOURS = 256  # of a PNG file with a palette
-_PAPER, _INK = (255, 255, 255), (40, 44, 52)
 _IGNORED = (224, 224, 192)
 """Colour of pixels that do not count: Pascal VOC's."""
 _HEADINGS = ("image", "ground truth", "prediction")
@@ -112,28 +111,37 @@ def contact_sheet(
     Raises:
         DatasetError: A file is missing, or a label map has a value that is no class.
     """
-    strips = [_strip(folders.paths(name), classes, width=panel_width) for name in names]
-    parts = [_texts([(0, title)], size=18)] if title else []
-    strip_width = 3 * panel_width + 2 * _GAP
-    headings = [
-        (column * (strip_width + _COLUMN_GAP) + position * (panel_width + _GAP), heading)
-        for column in range(min(columns, len(strips)))
-        for position, heading in enumerate(_HEADINGS)
-    ]
-    parts.append(_texts(headings, size=14))
-    for start in range(0, len(strips), columns):
-        parts.append(_beside(strips[start : start + columns], gap=_COLUMN_GAP))
-    width = max(part.width for part in parts)
-    parts.append(_legend(classes, width=width))
-    sheet = Image.new(
-        "RGB",
-        (width + 2 * _MARGIN, sum(part.height + _GAP for part in parts) + 2 * _MARGIN),
-        _PAPER,
+    # With a figure of one inch its coordinates are inches. The sheet is all that is drawn on it.
+    figure = Figure(figsize=(1, 1), dpi=100)
+    figure.text(0, 0.4, title, fontsize=13)
+    width, top = panel_width / 100, 0.0
+    right = min(columns, len(names)) * (3 * width + 2 * _GAP + _COLUMN_GAP)
+    for start in range(0, len(names), columns):
+        heights, left = [], 0.0
+        for name in names[start : start + columns]:
+            image, *labels = folders.paths(name)
+            pictures = [Image.open(image).convert("RGB"), *map(classes.paint, labels)]
+            heights.append(width * pictures[0].height / pictures[0].width)
+            for picture, heading in zip(pictures, _HEADINGS):
+                axes = figure.add_axes((left, -top - heights[-1], width, heights[-1]))
+                axes.imshow(picture, aspect="auto")
+                axes.axis("off")
+                axes.set_title(heading if start == 0 else "", loc="left", fontsize=10)
+                left += width + _GAP
+            left += _COLUMN_GAP - _GAP
+        top += max(heights) + _GAP
+    figure.legend(
+        handles=[
+            Patch(color=np.divide(colour, 255), label=name)
+            for name, colour in zip(classes.names, classes.palette)
+        ],
+        **dict(loc="upper left", bbox_to_anchor=(0, -top - _GAP), borderpad=0, borderaxespad=0),
+        **dict(frameon=False, fontsize=10, handlelength=1, handleheight=1, handletextpad=0.5),
+        ncol=max(1, int(right / _LEGEND_WIDTH)),
     )
-    y = _MARGIN
-    for part in parts:
-        sheet.paste(part, (_MARGIN, y))
-        y += part.height + _GAP
+    with io.BytesIO() as file:
+        figure.savefig(file, dpi=figure.dpi, bbox_inches="tight", pad_inches=0.14)
+        sheet = Image.open(file).convert("RGB")
     return _few_colours(sheet, kept=classes.palette[: _COLOURS // 2])
 
 
@@ -173,63 +181,3 @@ def read_miou(place: Path) -> float:
         if isinstance(metrics, dict) and "mIoU" in metrics:
             return float(metrics["mIoU"])
     raise DatasetError(f"{place} holds no JSON file with an mIoU, such as tools/test.py writes.")
-
-
-def _strip(paths: tuple[Path, Path, Path], classes: ClassColours, *, width: int) -> Image.Image:
-    """One sample's three pictures side by side, each of the given width."""
-    image_path, *label_paths = paths
-    pictures = [Image.open(image_path).convert("RGB"), *map(classes.paint, label_paths)]
-    height = round(width * pictures[0].height / pictures[0].width)
-    return _beside([picture.resize((width, height), Image.LANCZOS) for picture in pictures])
-
-
-def _beside(pictures: Sequence[Image.Image], *, gap: int = _GAP) -> Image.Image:
-    """Pictures in a row, aligned at the top."""
-    width = sum(picture.width + gap for picture in pictures) - gap
-    row = Image.new("RGB", (width, max(picture.height for picture in pictures)), _PAPER)
-    x = 0
-    for picture in pictures:
-        row.paste(picture, (x, 0))
-        x += picture.width + gap
-    return row
-
-
-def _font(size: int) -> ImageFont.ImageFont:
-    try:
-        return ImageFont.load_default(size)
-    except TypeError:  # Pillow before 10.1 has one size only
-        return ImageFont.load_default()
-
-
-def _texts(places: Sequence[tuple[int, str]], *, size: int) -> Image.Image:
-    """A line with texts starting at the given columns of pixels."""
-    font = _font(size)
-    line = Image.new("RGB", (round(max(x + font.getlength(text) for x, text in places)), _LINE))
-    draw = ImageDraw.Draw(line)
-    draw.rectangle((0, 0, *line.size), fill=_PAPER)
-    for x, text in places:
-        draw.text((x, _LINE // 2), text, fill=_INK, font=font, anchor="lm")
-    return line
-
-
-def _legend(classes: ClassColours, *, width: int) -> Image.Image:
-    """Colour and name of every class, in as many lines as they need."""
-    entries = []
-    for name, colour in zip(classes.names, classes.palette):
-        text = _texts([(_SWATCH + 6, name)], size=14)
-        top = (_LINE - _SWATCH) // 2
-        box = (0, top, _SWATCH, top + _SWATCH)
-        ImageDraw.Draw(text).rectangle(box, fill=tuple(colour))
-        entries.append(text)
-    lines: list[list[Image.Image]] = [[]]
-    used = 0
-    for entry in entries:
-        if lines[-1] and used + entry.width > width:
-            lines.append([])
-            used = 0
-        lines[-1].append(entry)
-        used += entry.width + 3 * _GAP
-    legend = Image.new("RGB", (width, _LINE * len(lines)), _PAPER)
-    for number, line in enumerate(lines):
-        legend.paste(_beside(line, gap=3 * _GAP), (0, number * _LINE))
-    return legend

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Sequence
-
-_LISTED = 10
+from typing import Any, Sequence
 
 
-def listed(items: Sequence[str], separator: str = ", ") -> str:
-    """The items, or the first 10 of them and how many more there are."""
-    more = f"{separator}and {len(items) - _LISTED} more" * (len(items) > _LISTED)
-    return separator.join(items[:_LISTED]) + more
+def listed(items: Sequence[Any], *, most: int = 10, separator: str = ", ") -> str:
+    """The items, or the first ``most`` of them and how many more there are.
+
+    Args:
+        items: what is listed; empty gives an empty string.
+        most: how many are shown.
+        separator: between them; with a line break in it, the rest's number has its own line.
+    """
+    shown = separator.join(map(str, items[:most]))
+    last = separator if "\n" in separator else " "
+    return shown + f"{last}and {len(items) - most} more" * (len(items) > most)

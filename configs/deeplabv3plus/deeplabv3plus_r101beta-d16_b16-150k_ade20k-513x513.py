@@ -3,15 +3,6 @@
 python tools/train.py configs/deeplabv3plus/deeplabv3plus_r101beta-d16_b16-150k_ade20k-513x513.py
 """
 
-_base_ = [
-    "../_base_/models/deeplabv3plus_r50beta.py",
-    "../_base_/datasets/ade20k.py",
-    "../_base_/schedules/schedule_150k.py",
-    "../_base_/default_runtime.py",
-]
+_base_ = "./deeplabv3plus_r50beta-d16_b16-150k_ade20k-513x513.py"
 
-model = dict(
-    data_preprocessor=dict(size=(513, 513), test_cfg=dict(size=(513, 513))),
-    backbone=dict(depth=101),
-    decode_head=dict(num_classes=150),
-)
+model = dict(backbone=dict(depth=101))

@@ -3,15 +3,6 @@
 python tools/train.py configs/deeplabv3plus/deeplabv3plus_r101beta-d16_b16-90k_cityscapes-769x769.py
 """
 
-_base_ = [
-    "../_base_/models/deeplabv3plus_r50beta.py",
-    "../_base_/datasets/cityscapes.py",
-    "../_base_/schedules/schedule_90k.py",
-    "../_base_/default_runtime.py",
-]
+_base_ = "./deeplabv3plus_r50beta-d16_b16-90k_cityscapes-769x769.py"
 
-model = dict(
-    data_preprocessor=dict(size=(769, 769), test_cfg=dict(size=(1025, 2049))),
-    backbone=dict(depth=101),
-    decode_head=dict(num_classes=19),
-)
+model = dict(backbone=dict(depth=101))

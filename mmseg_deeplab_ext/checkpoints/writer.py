@@ -94,7 +94,7 @@ def _check_tensors(tensors: Mapping[str, np.ndarray], *, prefix: str) -> None:
         head = (
             f"{prefix}: nothing was written, because of {len(problems)} of {len(tensors)} tensors:"
         )
-        raise CheckpointWriteError(f"{head}\n  {listed(problems, _NEW_LINE)}")
+        raise CheckpointWriteError(f"{head}\n  {listed(problems, separator=_NEW_LINE)}")
 
 
 def _problem_of_name(name: object) -> str | None:

@@ -18,8 +18,8 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
 from mmseg_deeplab_ext.registry import TRANSFORMS
+from mmseg_deeplab_ext.wording import listed
 
-_VALUES_NAMED = 8
 """How many wrong label values a message lists."""
 
 
@@ -150,16 +150,15 @@ class CheckedLoadAnnotations(LoadAnnotations):
     def _wrong_values(self, stored: np.ndarray, labels: np.ndarray, *, path: str) -> str:
         """Say which values of a file are wrong, as they are stored and as they are understood."""
         pairs = np.unique(np.stack([stored, labels], axis=1), axis=0).tolist()
-        listed = ", ".join(
+        values = [
             f"{value}" if value == label else f"{value} (which becomes {label})"
-            for value, label in pairs[:_VALUES_NAMED]
-        )
-        more = f" and {len(pairs) - _VALUES_NAMED} more" if len(pairs) > _VALUES_NAMED else ""
+            for value, label in pairs
+        ]
         return (
-            f"{path}: label values {listed}{more} are none of the {self.num_classes} classes. "
-            f"Allowed after reduce_zero_label and label_map: 0 to {self.num_classes - 1}, and "
-            f"{self.ignore_index} for pixels to ignore. Either the file is wrong, or num_classes "
-            "(in the pipeline and in every head) and the data set's classes are."
+            f"{path}: label values {listed(values, most=8)} are none of the {self.num_classes} "
+            f"classes. Allowed after reduce_zero_label and label_map: 0 to {self.num_classes - 1}, "
+            f"and {self.ignore_index} for pixels to ignore. Either the file is wrong, or "
+            "num_classes (in the pipeline and in every head) and the data set's classes are."
         )
 
     def __repr__(self) -> str:

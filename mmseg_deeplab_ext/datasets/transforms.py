@@ -6,7 +6,6 @@ Images become float32, since TensorFlow does not round what it has resized.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Mapping
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from mmseg_deeplab_ext.config_values import is_whole, whole_numbers
+from mmseg_deeplab_ext.config_values import is_number, is_whole, whole_numbers
 from mmseg_deeplab_ext.datasets.aligned_resize import resize_bilinear, resize_nearest
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
@@ -217,12 +216,13 @@ def _by_kind(pad_val: Any) -> Mapping[str, Any]:
 def _discrete_ratios(ratio_range: Any, step: Any) -> np.ndarray:
     """All ratios to choose from; none where the whole range counts."""
     pair = isinstance(ratio_range, (tuple, list)) and len(ratio_range) == 2
-    if not pair or not all(map(_is_positive, ratio_range)) or ratio_range[0] > ratio_range[1]:
+    good = pair and all(is_number(ratio, above=0) for ratio in ratio_range)
+    if not good or ratio_range[0] > ratio_range[1]:
         raise ConfigError(
             f"RandomScaleCrop: ratio_range is {ratio_range!r}; expected the smallest and the "
             "largest ratio, both above 0, such as (0.5, 2.0)."
         )
-    if step != 0 and not _is_positive(step):
+    if step != 0 and not is_number(step, above=0):
         raise ConfigError(
             f"RandomScaleCrop: step is {step!r}; expected a number above 0, such as 0.25, or 0 to "
             "draw from the whole range."
@@ -230,8 +230,3 @@ def _discrete_ratios(ratio_range: Any, step: Any) -> np.ndarray:
     low, high = ratio_range
     count = int((high - low) / step + 1) if step else 0
     return np.linspace(low, high, count, dtype=np.float32)
-
-
-def _is_positive(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 < value < math.inf

@@ -25,6 +25,7 @@ from mmseg_deeplab_ext.datasets.download import RemoteFile, fetch
 from mmseg_deeplab_ext.datasets.sbd import convert_sbd
 from mmseg_deeplab_ext.errors import DatasetError
 from mmseg_deeplab_ext.progress import ProgressLine
+from mmseg_deeplab_ext.wording import listed
 
 VOC_ARCHIVE = RemoteFile(
     name="VOCtrainval_11-May-2012.tar",
@@ -47,7 +48,6 @@ OFFICIAL_COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "aug": 9118}
 _IMAGES, _LABELS, _AUG_LABELS = "JPEGImages", "SegmentationClass", "SegmentationClassAug"
 _LISTS = "ImageSets/Segmentation"
 _FOLDER = "VOC2012"
-_FILES_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,11 @@ def _prepare_augmented(folder: Path, *, archives: Path, archive: RemoteFile) -> 
         return f"{labels} and aug.txt were there and complete; left untouched"
     path = fetch(archive, archives)
     with folder_made_whole(labels) as temporary:
-        listed = convert_sbd(path, temporary)
+        in_sbd = convert_sbd(path, temporary)
         in_voc = {
             name for split in ("train", "val") for name in read_list(_list_file(folder, split))
         }
-        names = sorted(listed - in_voc)
+        names = sorted(in_sbd - in_voc)
         _demand_files((temporary / f"{name}.png" for name in names), what=f"{path} lacks labels")
         images = (folder / _IMAGES / f"{name}.jpg" for name in names)
         _demand_files(images, what=f"{folder} lacks images that SBD labels")
@@ -193,10 +193,9 @@ def _demand_complete(folder: Path, *, splits: tuple[str, ...], labels: str) -> N
 def _demand_files(files: Iterable[Path], *, what: str) -> None:
     missing = [str(file) for file in files if not file.exists()]
     if missing:
-        more = f" and {len(missing) - _FILES_NAMED} more" if len(missing) > _FILES_NAMED else ""
         raise DatasetError(
-            f"{what}: {', '.join(missing[:_FILES_NAMED])}{more}. Nothing was changed. Complete the "
-            "folder, or move it away and run again to have it made anew."
+            f"{what}: {listed(missing, most=5)}. Nothing was changed. Complete the folder, or move "
+            "it away and run again to have it made anew."
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 from typing import Sequence
 
@@ -13,7 +12,7 @@ from mmseg.models.losses.utils import get_class_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmseg_deeplab_ext.config_values import is_whole
+from mmseg_deeplab_ext.config_values import is_number, is_whole
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import MODELS
 
@@ -60,8 +59,7 @@ class DeepLabCrossEntropyLoss(nn.Module):
         loss_name: str = "loss_ce",
     ) -> None:
         super().__init__()
-        number = isinstance(top_k_percent_pixels, (int, float))
-        if not number or not 0 < top_k_percent_pixels <= 1:
+        if not is_number(top_k_percent_pixels, above=0) or top_k_percent_pixels > 1:
             raise ConfigError(
                 f"top_k_percent_pixels={top_k_percent_pixels!r} is the share of the pixels to "
                 "train on: above 0 and at most 1, for example 0.25"
@@ -76,8 +74,7 @@ class DeepLabCrossEntropyLoss(nn.Module):
                 f"hard_example_mining_step={hard_example_mining_step} leads to nothing with "
                 "top_k_percent_pixels=1: set that below 1, or leave the step out"
             )
-        numeric = isinstance(loss_weight, (int, float)) and not isinstance(loss_weight, bool)
-        if not numeric or not 0 <= loss_weight < math.inf:
+        if not is_number(loss_weight) or loss_weight < 0:
             raise ConfigError(f"loss_weight={loss_weight!r} must be a number of at least 0")
         if not isinstance(loss_name, str):
             raise ConfigError(f"loss_name={loss_name!r} must be a string, such as 'loss_ce'")

@@ -152,10 +152,12 @@ def test_every_label_counts_where_none_is_ignored():
     [
         (dict(top_k_percent_pixels=0), "top_k_percent_pixels=0 is the share"),
         (dict(top_k_percent_pixels=25), "top_k_percent_pixels=25 is the share"),
+        (dict(top_k_percent_pixels=True), "top_k_percent_pixels=True is the share"),
         (dict(top_k_percent_pixels="a"), "top_k_percent_pixels='a' is the share"),
         (dict(top_k_percent_pixels=None), "top_k_percent_pixels=None is the share"),
         (dict(loss_weight="a"), "loss_weight='a' must be a number of at least 0"),
         (dict(loss_weight=float("nan")), "loss_weight=nan must be a number"),
+        (dict(loss_weight=True), "loss_weight=True must be a number"),
         (dict(loss_weight=None), "loss_weight=None must be a number"),
         (dict(loss_name=3), "loss_name=3 must be a string"),
         (dict(class_weight=3), "class_weight=3 must be a list of numbers"),

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     },
     "datasets": {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
-        *("registry", "tool_paths"),
+        *("registry", "tool_paths", "wording"),
     },
     "engine": {"config_values", "registry"},
     "inference": {"config_view", "conversion", "layers", "specs"},

@@ -20,6 +20,7 @@ from mmseg_deeplab_ext.errors import (
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
+from mmseg_deeplab_ext.wording import listed
 
 # The files of V2 and V1 checkpoints, and the one that says which is the newest.
 _WANTED = re.compile(
@@ -144,7 +145,7 @@ def _describe(names: list[str]) -> str:
         kind = "It holds a frozen graph only, which has constants in place of variables; "
     else:
         kind = "It holds no files that look like one; "
-    return f"{kind}its members are: {', '.join(names[:20]) or 'none'}"
+    return f"{kind}its members are: {listed(names, most=20) or 'none'}"
 
 
 class _ForwardReader:

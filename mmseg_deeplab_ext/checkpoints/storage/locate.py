@@ -17,6 +17,7 @@ from mmseg_deeplab_ext.errors import (
     CheckpointFormatError,
     CheckpointNotFoundError,
 )
+from mmseg_deeplab_ext.wording import listed
 
 _INDEX = index_path("")
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")
@@ -142,8 +143,7 @@ def _in_folder(folder: str) -> Located:
         )
     names = sorted(os.listdir(folder))
     raise CheckpointNotFoundError(
-        f"{folder} is a folder without a checkpoint; it holds "
-        f"{', '.join(names[:10]) or 'nothing'}{' ...' if len(names) > 10 else ''}"
+        f"{folder} is a folder without a checkpoint; it holds {listed(names) or 'nothing'}"
     )
 
 

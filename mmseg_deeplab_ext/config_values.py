@@ -48,6 +48,5 @@ def check_choice(name: str, value: int, allowed: Sequence[int]) -> None:
 
 def check_positive(name: str, value: Any, *, hint: str) -> None:
     """Raise a ConfigError unless the value is a finite number greater than 0 (True is none)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 < value < float("inf"):
+    if not is_number(value, above=0):
         raise ConfigError(f"{name}={value!r} must be a number greater than 0: {hint}")

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.conversion.addresses import is_address
+from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch.checks.labels import check_labels
 from mmseg_deeplab_ext.launch.checks.loaded_checkpoint import CheckpointFitsHook
 from mmseg_deeplab_ext.launch.unwrap import segmentor_in
@@ -41,9 +42,14 @@ def _check_takes_tensorflow_weights(runner: Runner) -> None:
     """Demand networks of ours where TensorFlow's weights are for a whole segmentor.
 
     Ours check for themselves what they are given; MMEngine would pass over weights that a
-    network of somebody else's has no names for.
+    network of somebody else's, or a whole segmentor behind a ``prefix``, has no names for.
     """
     initial = runner.cfg.model.get("init_cfg") or {}
+    if initial.get("prefix") and is_address(str(initial.get("checkpoint"))):
+        raise ConfigError(
+            f"model.init_cfg: a whole segmentor takes {initial['checkpoint']} without `prefix`; a "
+            "backbone or head takes it in its own init_cfg"
+        )
     named = [runner.cfg.get("load_from"), initial.get("checkpoint")]
     if any(is_address(str(checkpoint)) for checkpoint in named):
         network_of_model(segmentor_in(runner.model))

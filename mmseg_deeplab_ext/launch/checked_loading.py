@@ -16,7 +16,7 @@ from mmseg_deeplab_ext.config_view import class_names, leaf_datasets, pipeline_s
 from mmseg_deeplab_ext.registry import TRANSFORMS
 
 
-def checked_loader(loader: Mapping[str, Any], *, ignore_index: int = 255) -> dict[str, Any]:
+def checked_loader(loader: Mapping[str, Any], *, ignore_index: int = 255) -> Mapping[str, Any]:
     """A copy of a data loader's config whose pipelines load through the checked transforms.
 
     Subclasses of the stock transforms and other types stay as they are, as do the labels of data

@@ -41,17 +41,17 @@ def check_labels(view: ConfigView, *, every: bool = False, share: tuple[int, int
     read, problems = 0, []
     for part in view.datasets:
         leaf = checked_loader({"dataset": part.config}, ignore_index=view.ignore_index)["dataset"]
-        steps = pipeline_steps(leaf["pipeline"])
-        steps = [step for step in steps if step_name(step) == "CheckedLoadAnnotations"]
+        found = pipeline_steps(leaf["pipeline"])
+        steps = [step for step in found if step_name(step) == "CheckedLoadAnnotations"]
         if not steps or not part.is_local:
             continue
         dataset = DATASETS.build({**leaf, "pipeline": steps[:1], "lazy_init": False})
         numbers = range(share[0], len(dataset), share[1]) if every else _spread(len(dataset))
         with ThreadPoolExecutor(_THREADS) as pool:
-            found = list(filter(None, pool.map(partial(_problem, dataset), numbers)))
+            bad = list(filter(None, pool.map(partial(_problem, dataset), numbers)))
         read += len(numbers)
-        if found:
-            problems += [*found[:_FILES_NAMED], _count(len(found), len(numbers), len(dataset))]
+        if bad:
+            problems += [*bad[:_FILES_NAMED], _count(len(bad), len(numbers), len(dataset))]
     if problems:
         raise DatasetError("\n".join(problems))
     return read

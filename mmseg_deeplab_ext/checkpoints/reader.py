@@ -11,7 +11,7 @@ import numpy as np
 
 from mmseg_deeplab_ext.checkpoints.storage.bundle import Bundle
 from mmseg_deeplab_ext.checkpoints.storage.locate import locate
-from mmseg_deeplab_ext.checkpoints.storage.v1 import SliceFiles
+from mmseg_deeplab_ext.checkpoints.storage.v1 import V1Checkpoint
 from mmseg_deeplab_ext.errors import CheckpointError
 
 
@@ -36,9 +36,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     found = locate(path)
     try:
-        store: Bundle | SliceFiles
+        store: Bundle | V1Checkpoint
         if found.v1_files:
-            store = SliceFiles(found.v1_files, found.v1_labels)
+            store = V1Checkpoint(found.v1_files, found.v1_labels)
         else:
             store = Bundle(found.path, found.label)
     except BaseException:
@@ -62,18 +62,18 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     def __init__(
         self,
-        store: Bundle | SliceFiles,
+        store: Bundle | V1Checkpoint,
         *,
         path: str,
         clean_up: Callable[[], None],
     ) -> None:
         self.path = path
         self.format = store.format
-        self._open_store: Bundle | SliceFiles | None = store
+        self._open_store: Bundle | V1Checkpoint | None = store
         self._release = weakref.finalize(self, _release, store, clean_up)
 
     @property
-    def _store(self) -> Bundle | SliceFiles:
+    def _store(self) -> Bundle | V1Checkpoint:
         if self._open_store is None:
             raise CheckpointError(f"{self.path}: the checkpoint is closed; open it again")
         return self._open_store
@@ -163,6 +163,6 @@ class Checkpoint(Mapping[str, np.ndarray]):
         self.close()
 
 
-def _release(store: Bundle | SliceFiles, clean_up: Callable[[], None]) -> None:
+def _release(store: Bundle | V1Checkpoint, clean_up: Callable[[], None]) -> None:
     store.close()
     clean_up()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import os
-import struct
 from pathlib import Path
 from typing import BinaryIO, Mapping
 
@@ -17,7 +16,6 @@ from crc32c import crc32c
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole
 from mmseg_deeplab_ext.checkpoints.storage.format import (
-    BUNDLE_VERSION,
     DT_STRING,
     HEADER_KEY,
     NUMPY_DTYPES,
@@ -25,15 +23,15 @@ from mmseg_deeplab_ext.checkpoints.storage.format import (
     masked,
     shard_path,
 )
-from mmseg_deeplab_ext.checkpoints.storage.table_writer import build_table, varint
-from mmseg_deeplab_ext.checkpoints.storage.wire import FIXED32, LENGTH, VARINT
+from mmseg_deeplab_ext.checkpoints.storage.messages import BundleEntry, BundleHeader
+from mmseg_deeplab_ext.checkpoints.storage.strings import encode_lengths
+from mmseg_deeplab_ext.checkpoints.storage.table_writer import build_table
 from mmseg_deeplab_ext.errors import CheckpointWriteError
 from mmseg_deeplab_ext.wording import listed
 from mmseg_deeplab_ext.writable import problems_of_files
 
 _DTYPE_NUMBERS = {dtype: number for number, dtype in NUMPY_DTYPES.items()}
 _NEW_LINE = "\n  "
-_UINT32_MAX = 0xFFFFFFFF
 
 
 def write_checkpoint(
@@ -144,17 +142,15 @@ def _remove_leftovers(*files: Path) -> None:
 
 def _write_data(file: BinaryIO, tensors: Mapping[str, np.ndarray]) -> list[tuple[bytes, bytes]]:
     """Write the tensors' bytes back to back; returns the index's keys and values."""
-    header = _field(1, 1) + _field(3, _field(1, BUNDLE_VERSION))  # one shard; little-endian
-    entries = [(HEADER_KEY, header)]
+    entries = [(HEADER_KEY, BundleHeader(num_shards=1, big_endian=False).encode())]
     offset = 0
     for key, name in sorted((name.encode(), name) for name in tensors):
         value = np.asarray(tensors[name])
         write = _write_strings if value.dtype == object else _write_numbers
         size, checksum = write(file, value)
-        shape = b"".join(_field(2, _field(1, length)) for length in value.shape)
         number = _DTYPE_NUMBERS.get(value.dtype.newbyteorder("="), DT_STRING)
-        entry = _field(1, number) + _field(2, shape) + _field(4, offset) + _field(5, size)
-        entries.append((key, entry + _fixed32_field(6, masked(checksum))))
+        entry = BundleEntry(number, value.shape, 0, offset, size, masked(checksum))
+        entries.append((key, entry.encode()))
         offset += size
     return entries
 
@@ -168,35 +164,14 @@ def _write_numbers(file: BinaryIO, value: np.ndarray) -> tuple[int, int]:
 
 
 def _write_strings(file: BinaryIO, value: np.ndarray) -> tuple[int, int]:
-    """Write the strings' lengths, the lengths' checksum, and the strings.
-
-    The checksums are over the lengths as integers of 32 bits (64 where needed), which is not how
-    the file holds them.
-    """
+    """Write the strings' lengths and the strings; returns the size and the CRC32C."""
     strings = list(value.flat)
-    lengths = b"".join(varint(len(string)) for string in strings)
-    checksum = 0
-    for string in strings:
-        width = "<I" if len(string) <= _UINT32_MAX else "<Q"
-        checksum = crc32c(struct.pack(width, len(string)), checksum)
-    lengths_checksum = struct.pack("<I", masked(checksum))
-    checksum = crc32c(lengths_checksum, checksum)
-    file.write(lengths + lengths_checksum)
+    head, checksum = encode_lengths([len(string) for string in strings])
+    file.write(head)
     for string in strings:
         file.write(string)
         checksum = crc32c(string, checksum)
-    return len(lengths) + 4 + sum(map(len, strings)), checksum
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    """Encode a field of a protocol buffer; a zero is left out, as in all of proto3."""
-    if isinstance(value, bytes):
-        return varint(number << 3 | LENGTH) + varint(len(value)) + value
-    return varint(number << 3 | VARINT) + varint(value) if value else b""
-
-
-def _fixed32_field(number: int, value: int) -> bytes:
-    return varint(number << 3 | FIXED32) + struct.pack("<I", value) if value else b""
+    return len(head) + sum(map(len, strings)), checksum
 
 
 def _flush_to_disk(file: BinaryIO) -> None:

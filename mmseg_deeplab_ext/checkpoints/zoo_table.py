@@ -29,6 +29,7 @@ _VOC_TRAINVAL = "VOC trainaug + trainval"
 _CITYSCAPES = "Cityscapes train"
 _ADE20K = "ADE20K train"
 _IMAGENET = "ImageNet"
+_UNSUPPORTED = ("8-bit", "Xception", "MobileNetV3", "EdgeTPU")  # parts of `ZooEntry.network`
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,6 @@ class ZooEntry:
         size: Of the archive; empty where it was not published.
         published: One mIoU in per cent per evaluation: set, output stride (OS), and MS where it
             was averaged over scales and flips.
-        unsupported: What this version does not support about it; None where it can be loaded.
     """
 
     name: str
@@ -54,7 +54,11 @@ class ZooEntry:
     data: str
     size: str
     published: tuple[str, ...] = ()
-    unsupported: str | None = None
+
+    @property
+    def unsupported(self) -> str | None:
+        """What this version does not support about it; None where it can be loaded."""
+        return next((part for part in _UNSUPPORTED if part in self.network), None)
 
     @property
     def archive(self) -> str:
@@ -132,7 +136,6 @@ ZOO = (
         data=_VOC_AUG,
         size="8.2MB",
         published=("69.65 val OS16",),
-        unsupported="8-bit",
     ),
     ZooEntry(
         "mobilenetv2_coco_voc_trainaug_8bit",
@@ -141,7 +144,6 @@ ZOO = (
         data=_VOC_AUG,
         size="24MB",
         published=("74.26 val OS16",),
-        unsupported="8-bit",
     ),
     ZooEntry(
         "xception65_coco_voc_trainaug",
@@ -150,7 +152,6 @@ ZOO = (
         data=_VOC_AUG,
         size="439MB",
         published=("82.20 val OS16", "83.58 val OS8 MS"),
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception65_coco_voc_trainval",
@@ -159,7 +160,6 @@ ZOO = (
         data=_VOC_TRAINVAL,
         size="439MB",
         published=("87.80 test OS8 MS",),
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception65_cityscapes_trainfine",
@@ -168,7 +168,6 @@ ZOO = (
         data=_CITYSCAPES,
         size="439MB",
         published=("78.79 val OS16", "80.42 val OS8 MS"),
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception71_dpc_cityscapes_trainfine",
@@ -177,7 +176,6 @@ ZOO = (
         data=_CITYSCAPES,
         size="445MB",
         published=("80.31 val OS16",),
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception71_dpc_cityscapes_trainval",
@@ -186,7 +184,6 @@ ZOO = (
         data="Cityscapes trainval + coarse",
         size="446MB",
         published=("82.66 test OS8 MS",),
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception65_ade20k_train",
@@ -195,7 +192,6 @@ ZOO = (
         data=_ADE20K,
         size="439MB",
         published=("45.65 val OS8 MS",),
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception_41_imagenet",
@@ -203,7 +199,6 @@ ZOO = (
         network="Xception-41",
         data=_IMAGENET,
         size="288MB",
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception_65_imagenet",
@@ -211,7 +206,6 @@ ZOO = (
         network="Xception-65",
         data=_IMAGENET,
         size="447MB",
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception_65_imagenet_coco",
@@ -219,7 +213,6 @@ ZOO = (
         network="Xception-65",
         data="COCO",
         size="292MB",
-        unsupported="Xception",
     ),
     ZooEntry(
         "xception_71_imagenet",
@@ -227,7 +220,6 @@ ZOO = (
         network="Xception-71",
         data=_IMAGENET,
         size="474MB",
-        unsupported="Xception",
     ),
     ZooEntry(
         "mobilenetv3_large_cityscapes_trainfine",
@@ -236,7 +228,6 @@ ZOO = (
         data=_CITYSCAPES,
         size="17MB",
         published=("72.41 val OS32",),
-        unsupported="MobileNetV3",
     ),
     ZooEntry(
         "mobilenetv3_small_cityscapes_trainfine",
@@ -245,7 +236,6 @@ ZOO = (
         data=_CITYSCAPES,
         size="5MB",
         published=("68.99 val OS32",),
-        unsupported="MobileNetV3",
     ),
     ZooEntry(
         "EdgeTPU-DeepLab",
@@ -254,7 +244,6 @@ ZOO = (
         data=_CITYSCAPES,
         size="",
         published=("70.6 val OS32", "74.1 val OS16"),
-        unsupported="EdgeTPU",
     ),
     ZooEntry(
         "EdgeTPU-DeepLab-slim",
@@ -263,7 +252,6 @@ ZOO = (
         data=_CITYSCAPES,
         size="",
         published=("70.0 val OS32", "73.2 val OS16"),
-        unsupported="EdgeTPU",
     ),
 )
 """All entries, loadable ones first."""

@@ -20,8 +20,6 @@ from mmseg_deeplab_ext.errors import ConfigError, DatasetError
 from mmseg_deeplab_ext.registry import TRANSFORMS
 from mmseg_deeplab_ext.wording import listed
 
-"""How many wrong label values a message lists."""
-
 
 @TRANSFORMS.register_module()
 class CheckedLoadImageFromFile(LoadImageFromFile):

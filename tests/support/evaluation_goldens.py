@@ -4,16 +4,14 @@ import json
 
 import numpy as np
 
-from tests.support.golden_files import DATA, FULL
+from tests.support.golden_files import DATA, FULL, reduced
 
 _FILE = DATA / "evaluation_goldens.npz"
 
 
 def stored(name):
     """{array name: values} of one golden file as the repository keeps it."""
-    with np.load(_FILE) as arrays:
-        prefix = f"{name}:"
-        found = {k[len(prefix) :]: arrays[k] for k in arrays.files if k.startswith(prefix)}
+    found = reduced(name, _FILE.name)
     if "options" in found:
         found["options"] = json.loads(str(found["options"]))
     return found

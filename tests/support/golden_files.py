@@ -13,9 +13,9 @@ FULL = Path(os.environ.get("DEEPLAB_GOLDENS", Path(__file__).parents[3] / "share
 MANIFEST = json.loads((DATA / "goldens.json").read_text())
 
 
-def reduced(network):
-    """{array name: reduced values} of one network."""
-    with np.load(DATA / "goldens.npz") as arrays:
+def reduced(network, fixture="goldens.npz"):
+    """{array name: reduced values} of one golden file, from the fixture that has it."""
+    with np.load(DATA / fixture) as arrays:
         prefix = f"{network}:"
         return {k[len(prefix) :]: arrays[k] for k in arrays.files if k.startswith(prefix)}
 

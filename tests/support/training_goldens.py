@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from tests.data.make_training_goldens import sample
-from tests.support.golden_files import DATA, FULL
+from tests.support.golden_files import FULL, reduced
 
 
 class Golden:
@@ -18,9 +18,7 @@ class Golden:
     """
 
     def __init__(self, name: str) -> None:
-        with np.load(DATA / "training_goldens.npz") as arrays:
-            start = f"{name}:"
-            self.reduced = {k[len(start) :]: arrays[k] for k in arrays.files if k.startswith(start)}
+        self.reduced = reduced(name, "training_goldens.npz")
         path = FULL / f"{name}.npz"
         self.full = None
         if path.exists():

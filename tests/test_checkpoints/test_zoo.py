@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Iterator
 
@@ -28,6 +26,7 @@ from mmseg_deeplab_ext.errors import (
 )
 from tests.support.file_server import FileServer, serve
 from tests.support.processes import run_command, run_python
+from tests.support.tf_files import packed
 
 REPO = Path(__file__).resolve().parents[2]
 NAME = "resnet_v1_101_beta_imagenet"
@@ -44,14 +43,6 @@ from pathlib import Path
 from mmseg_deeplab_ext.checkpoints.zoo import fetch
 print(fetch(sys.argv[1], folder=Path(sys.argv[2])))
 """
-
-
-def packed(folder: Path) -> bytes:
-    """A folder as a ``.tar.gz``, under its own name."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        tar.add(str(folder), arcname=folder.name)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

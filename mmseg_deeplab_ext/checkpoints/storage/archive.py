@@ -46,11 +46,6 @@ def unpack(path: str) -> tempfile.TemporaryDirectory[str]:
 
     Returns:
         The folder; whoever calls removes it.
-
-    Raises:
-        CheckpointNotFoundError: the archive has no checkpoint.
-        CheckpointFormatError: it is no tar archive, is cut off, or a name leads outside.
-        CheckpointChecksumError: it is damaged.
     """
     folder = tempfile.TemporaryDirectory(prefix="checkpoint-")
     try:

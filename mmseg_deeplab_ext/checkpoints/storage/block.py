@@ -53,10 +53,6 @@ def parse_block(data: Buffer) -> Block:
 
     Args:
         data: the block's bytes, uncompressed.
-
-    Raises:
-        CheckpointFormatError: lengths lead outside the block, keys do not ascend, or restarts are
-            not where entries with complete keys are.
     """
     restarts, end = _restarts(data)
     keys: list[bytes] = []

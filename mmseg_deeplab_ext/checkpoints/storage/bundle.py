@@ -11,7 +11,7 @@ import threading
 import numpy as np
 
 from mmseg_deeplab_ext.checkpoints.storage.checksum import check_bytes
-from mmseg_deeplab_ext.checkpoints.storage.context import located
+from mmseg_deeplab_ext.checkpoints.storage.context import errors_at
 from mmseg_deeplab_ext.checkpoints.storage.dtypes import (
     ElementType,
     as_returned,
@@ -23,8 +23,6 @@ from mmseg_deeplab_ext.checkpoints.storage.format import HEADER_KEY, index_path,
 from mmseg_deeplab_ext.checkpoints.storage.messages import (
     BundleEntry,
     BundleHeader,
-    parse_bundle_entry,
-    parse_bundle_header,
 )
 from mmseg_deeplab_ext.checkpoints.storage.slices import (
     check_cover,
@@ -51,9 +49,6 @@ class Bundle:
     Args:
         prefix: what the paths of its files start with.
         label: how messages name the prefix.
-
-    Raises:
-        CheckpointError: there is no such index, or it is damaged.
     """
 
     format = "V2"
@@ -65,7 +60,7 @@ class Bundle:
         self._index_label = index_path(label)
         with CheckpointFile(index_path(prefix), self._index_label) as file:
             self._records = {key: bytes(value) for key, value in Table(file).items()}
-        with located(self._index_label):
+        with errors_at(self._index_label):
             self._header = _header(self._records)
             keys = [key for key in self._records if not key.startswith(_PART_PREFIX)]
             self.names = {text(key): key for key in keys}
@@ -74,37 +69,25 @@ class Bundle:
         self._checked = False
 
     def type_and_shape(self, name: str) -> tuple[ElementType, tuple[int, ...]]:
-        """Element type and shape of a tensor.
-
-        Raises:
-            CheckpointUnsupportedError: elements of that type can't be read here.
-        """
-        with located(f"{self._index_label}: tensor {name!r}"):
+        """Element type and shape of a tensor."""
+        with errors_at(f"{self._index_label}: tensor {name!r}"):
             entry = self._entry(self.names[name])
             return element_type(entry.dtype), entry.shape
 
     def read(self, name: str) -> np.ndarray:
-        """Read a tensor into memory of its own.
-
-        Raises:
-            CheckpointError: its bytes are missing, damaged, contradictory or not supported.
-        """
+        """Read a tensor into memory of its own."""
         self._check_all()
         entry = self._entry(self.names[name])
-        with located(f"{self._label}: tensor {name!r}"):
+        with errors_at(f"{self._label}: tensor {name!r}"):
             if entry.parts:
                 return self._read_parts(name, entry)
             return self._read_entry(entry)
 
     def view(self, name: str) -> np.ndarray | None:
-        """A tensor on mapped memory, or None where its bytes can't be used as they are.
-
-        Raises:
-            CheckpointError: its bytes are missing, damaged or contradictory.
-        """
+        """A tensor on mapped memory, or None where its bytes can't be used as they are."""
         self._check_all()
         entry = self._entry(self.names[name])
-        with located(f"{self._label}: tensor {name!r}"):
+        with errors_at(f"{self._label}: tensor {name!r}"):
             kind = element_type(entry.dtype)
             usable = kind.stored == kind.returned and not kind.is_string and not entry.parts
             if not usable or self._swapped(kind):
@@ -113,7 +96,7 @@ class Bundle:
             file = self._shard(entry)
             if entry.offset % kind.stored.alignment:
                 return None
-            with located(f"{file.label}: offset {entry.offset}"):
+            with errors_at(f"{file.label}: offset {entry.offset}"):
                 raw = file.view(entry.offset, entry.size)
                 check_bytes(raw, entry.crc, f"{entry.size} bytes")
                 return as_returned(raw.view(kind.stored), kind).reshape(entry.shape)
@@ -122,16 +105,16 @@ class Bundle:
         """The entry of a tensor or part, parsed once."""
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = parse_bundle_entry(self._records[key])
+            entry = self._entries[key] = BundleEntry.parse(self._records[key])
         return entry
 
     def _check_all(self) -> None:
         """Check the entries against each other, before the first data are read."""
         if self._checked:
             return
-        with located(self._index_label):
+        with errors_at(self._index_label):
             for key in self._records:
-                with located(f"entry {key!r}"):
+                with errors_at(f"entry {key!r}"):
                     self._entry(key)
             _check_apart(self._entries, self._header)
         self._checked = True
@@ -171,7 +154,7 @@ class Bundle:
         if not kind.is_string:
             self._check_size(entry, kind)
         file = self._shard(entry)
-        with located(f"{file.label}: offset {entry.offset}"):
+        with errors_at(f"{file.label}: offset {entry.offset}"):
             if kind.is_string:
                 return self._read_strings(entry, file)
             array = np.empty(entry.shape, kind.stored)
@@ -213,7 +196,7 @@ class Bundle:
             sources.append(source)
         whole = np.empty(entry.shape, kind.returned)
         for source, part, indices in zip(sources, entry.parts, places):
-            with located(f"part {show(part)}"):
+            with errors_at(f"part {show(part)}"):
                 whole[indices] = self._read_entry(source)
         return whole
 
@@ -230,8 +213,8 @@ def _header(records: dict[bytes, bytes]) -> BundleHeader:
             "the first entry should be a header with an empty key; there is none, and so the "
             "file is a table, but no checkpoint's index"
         )
-    with located("header"):
-        return parse_bundle_header(records.pop(HEADER_KEY))
+    with errors_at("header"):
+        return BundleHeader.parse(records.pop(HEADER_KEY))
 
 
 def _check_apart(entries: dict[bytes, BundleEntry], header: BundleHeader) -> None:

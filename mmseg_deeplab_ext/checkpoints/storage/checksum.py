@@ -17,9 +17,6 @@ def check_crc(crc: int, stored: int, what: str) -> None:
         crc: CRC-32C of the bytes as they were read.
         stored: masked CRC-32C from the file.
         what: the bytes in words.
-
-    Raises:
-        CheckpointChecksumError: they differ.
     """
     found = masked(crc)
     if found != stored:
@@ -30,9 +27,5 @@ def check_crc(crc: int, stored: int, what: str) -> None:
 
 
 def check_bytes(data: Any, stored: int, what: str) -> None:
-    """Compare the CRC of ``data`` (anything with the buffer interface) with the stored one.
-
-    Raises:
-        CheckpointChecksumError: they differ.
-    """
+    """Compare the CRC of ``data`` (anything with the buffer interface) with the stored one."""
     check_crc(crc32c(data), stored, what)

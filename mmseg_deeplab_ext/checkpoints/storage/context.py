@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmseg_deeplab_ext.errors import CheckpointError
 
 
-class located:
+class errors_at:
     """Puts a place in front of the message of any ``CheckpointError`` raised inside.
 
     Args:

@@ -53,11 +53,7 @@ _TYPES[DT_BFLOAT16] = ElementType(DT_BFLOAT16, np.dtype(np.uint16), np.dtype(np.
 
 
 def element_type(number: int) -> ElementType:
-    """The element type with a number of TensorFlow's.
-
-    Raises:
-        CheckpointUnsupportedError: it has no counterpart here.
-    """
+    """The element type with a number of TensorFlow's."""
     try:
         return _TYPES[number]
     except KeyError:
@@ -69,31 +65,21 @@ def element_type(number: int) -> ElementType:
 
 
 def count_elements(shape: tuple[int, ...]) -> int:
-    """Number of elements of a tensor.
-
-    Raises:
-        CheckpointFormatError: a dimension is negative, or the product larger than 63 bits
-            (also without the dimensions that are 0, as NumPy needs it for the strides).
-        CheckpointUnsupportedError: more dimensions than NumPy has.
-    """
+    """Number of elements of a tensor."""
     if len(shape) > MAX_RANK:
         raise CheckpointUnsupportedError(
             f"a tensor of {len(shape)} dimensions; at most {MAX_RANK} are supported"
         )
     if any(size < 0 for size in shape):
         raise CheckpointFormatError(f"the shape {list(shape)} has a negative dimension")
-    # 16 bytes is the largest element.
+    # 16 bytes is the largest element; NumPy needs the product without zeros for the strides.
     if math.prod(size for size in shape if size) > _INT64_MAX // 16:
         raise CheckpointFormatError(f"the shape {list(shape)} has more elements than memory can")
     return math.prod(shape)
 
 
 def as_returned(stored: np.ndarray, kind: ElementType) -> np.ndarray:
-    """Elements as the reader returns them: bfloat16 widened to float32, all others as they are.
-
-    Raises:
-        CheckpointFormatError: a bool is neither 0 nor 1.
-    """
+    """Elements as the reader returns them: bfloat16 widened to float32, all others as they are."""
     if kind.returned == np.bool_:
         largest = int(stored.view(np.uint8).max(initial=0))
         if largest > 1:

@@ -22,9 +22,6 @@ class CheckpointFile:
     Args:
         path: where it lies.
         label: how messages name it, if not by its path (the member of an archive).
-
-    Raises:
-        CheckpointNotFoundError: there is no such regular file, or it can't be opened.
     """
 
     def __init__(self, path: str, label: str | None = None) -> None:
@@ -41,11 +38,7 @@ class CheckpointFile:
             raise CheckpointNotFoundError(f"{self.label}: {error.strerror}") from error
 
     def check_range(self, offset: int, size: int) -> None:
-        """See that ``size`` bytes from ``offset`` are inside the file.
-
-        Raises:
-            CheckpointFormatError: they are not.
-        """
+        """See that ``size`` bytes from ``offset`` are inside the file."""
         if offset < 0 or size < 0 or offset + size > self.size:
             raise CheckpointFormatError(
                 f"{self.label}: offset {offset}: {size} bytes wanted, and the file has "
@@ -53,22 +46,14 @@ class CheckpointFile:
             )
 
     def read(self, offset: int, size: int) -> np.ndarray:
-        """Read ``size`` bytes from ``offset`` into fresh memory: uint8 [size].
-
-        Raises:
-            CheckpointFormatError: the file does not reach that far.
-        """
+        """Read ``size`` bytes from ``offset`` into fresh memory: uint8 [size]."""
         self.check_range(offset, size)
         data = np.empty(size, np.uint8)
         self.read_into(data, offset)
         return data
 
     def read_into(self, data: np.ndarray, offset: int) -> None:
-        """Fill ``data``, uint8 [size], with the bytes from ``offset``.
-
-        Raises:
-            CheckpointFormatError: the file does not reach that far, or can't be read.
-        """
+        """Fill ``data``, uint8 [size], with the bytes from ``offset``."""
         self.check_range(offset, data.size)
         rest = data.data
         try:
@@ -98,9 +83,6 @@ class CheckpointFile:
 
         The view stays valid when the file is closed. Whoever cuts off the file while there are
         views on it makes the process that reads them end with SIGBUS, as with every mapping.
-
-        Raises:
-            CheckpointFormatError: the file does not reach that far.
         """
         self.check_range(offset, size)
         if not size:

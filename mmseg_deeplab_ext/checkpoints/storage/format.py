@@ -7,7 +7,12 @@ Sources: ``tensorflow/core/lib/io/format.{h,cc}`` (the table, which is LevelDB's
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+
+from mmseg_deeplab_ext.checkpoints.storage.wire import read_varint, varint
+from mmseg_deeplab_ext.errors import CheckpointFormatError
 
 TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 """The last bytes of a table."""
@@ -60,6 +65,63 @@ QUANTISED_DTYPES: dict[int, np.dtype] = {
     16: np.dtype(np.uint16),
 }
 """Numbers of the quantised dtypes, and the integers that they are stored as."""
+
+
+class Handle(NamedTuple):
+    """Where a block lies; ``size`` is without its trailer."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """Where the next block may start."""
+        return self.offset + self.size + BLOCK_TRAILER_SIZE
+
+    @classmethod
+    def parse(cls, data: bytes) -> Handle:
+        """Read the value of an index block's entry, which is a handle and nothing else."""
+        handle, end = cls.read(data, 0)
+        if end != len(data):
+            raise CheckpointFormatError(
+                f"a block's handle has {len(data)} bytes, and its numbers end after {end}"
+            )
+        return handle
+
+    @classmethod
+    def read(cls, data: bytes, position: int) -> tuple[Handle, int]:
+        """Read the handle at a position; returns the position after it, too."""
+        offset, position = read_varint(data, position, len(data))
+        size, position = read_varint(data, position, len(data))
+        return cls(offset, size), position
+
+    def encode(self) -> bytes:
+        """The handle's bytes."""
+        return varint(self.offset) + varint(self.size)
+
+
+class Footer(NamedTuple):
+    """The end of a table: handles of the metaindex block (unused) and the index block."""
+
+    metaindex: Handle
+    index_block: Handle
+
+    @classmethod
+    def parse(cls, data: bytes) -> Footer:
+        """Read the last ``FOOTER_SIZE`` bytes of a file."""
+        end = data[-len(TABLE_MAGIC) :]
+        if end != TABLE_MAGIC:
+            raise CheckpointFormatError(
+                f"a table ends with {TABLE_MAGIC.hex()}, and here is {end.hex()}; the file is cut "
+                "off, or no checkpoint"
+            )
+        metaindex, position = Handle.read(data, 0)
+        return cls(metaindex, Handle.read(data, position)[0])
+
+    def encode(self) -> bytes:
+        """The footer's bytes."""
+        handles = self.metaindex.encode() + self.index_block.encode()
+        return handles.ljust(FOOTER_SIZE - len(TABLE_MAGIC), b"\0") + TABLE_MAGIC
 
 
 def masked(checksum: int) -> int:

@@ -52,13 +52,7 @@ class Located:
 
 
 def locate(path: str | os.PathLike[str]) -> Located:
-    """Find the checkpoint that a path leads to; see ``open_checkpoint`` for the kinds of paths.
-
-    Raises:
-        CheckpointNotFoundError: there is none, or more than one.
-        CheckpointFormatError: the path leads to something else, or to a damaged archive.
-        CheckpointChecksumError: the path leads to a damaged archive.
-    """
+    """Find the checkpoint that a path leads to; see ``open_checkpoint`` for the kinds of paths."""
     plain = os.path.expanduser(os.fsdecode(os.fspath(path)))
     if not plain or "\0" in plain:
         raise CheckpointNotFoundError(f"{plain!r} is no path")

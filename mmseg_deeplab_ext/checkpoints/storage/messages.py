@@ -17,6 +17,7 @@ from mmseg_deeplab_ext.checkpoints.storage.wire import (
     LENGTH,
     VARINT,
     Buffer,
+    field,
     read_fields,
     text,
 )
@@ -28,6 +29,31 @@ class BundleHeader(NamedTuple):
 
     num_shards: int
     big_endian: bool
+
+    @classmethod
+    def parse(cls, data: bytes) -> BundleHeader:
+        """Read it; a checkpoint that asks for a newer reader is an error."""
+        numbers = {1: 0, 2: LITTLE_ENDIAN}
+        for number, start, value in read_fields(data, 0, len(data), _HEADER):
+            if number == 3:
+                _check_version(data, start, value)
+            else:
+                numbers[number] = value
+        num_shards, endianness = numbers.values()
+        if num_shards < 1:
+            raise CheckpointFormatError(f"the header gives {num_shards} data files; at least 1 is")
+        if endianness not in (LITTLE_ENDIAN, BIG_ENDIAN):
+            raise CheckpointFormatError(
+                f"the header gives the byte order {endianness}; known are {LITTLE_ENDIAN} (little) "
+                f"and {BIG_ENDIAN} (big)"
+            )
+        return cls(num_shards, endianness == BIG_ENDIAN)
+
+    def encode(self) -> bytes:
+        """The message's bytes."""
+        endianness = BIG_ENDIAN if self.big_endian else LITTLE_ENDIAN
+        version = field(1, BUNDLE_VERSION)
+        return field(1, self.num_shards) + field(2, endianness) + field(3, version)
 
 
 class BundleEntry(NamedTuple):
@@ -42,7 +68,29 @@ class BundleEntry(NamedTuple):
     offset: int
     size: int
     crc: int
-    parts: tuple[tuple[Extent, ...], ...]
+    parts: tuple[tuple[Extent, ...], ...] = ()
+
+    @classmethod
+    def parse(cls, data: bytes) -> BundleEntry:
+        """Read it; an impossible shape is an error."""
+        numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
+        shape: tuple[int, ...] = ()
+        parts = []
+        for number, start, value in read_fields(data, 0, len(data), _ENTRY):
+            if number == 2:
+                shape = parse_shape(data[start:value])
+            elif number == 7:
+                parts.append(parse_slice(data, start, value))
+            else:
+                numbers[number] = value
+        dtype, shard, offset, size, crc = numbers.values()
+        return cls(dtype, shape, shard, offset, size, crc, tuple(parts))
+
+    def encode(self) -> bytes:
+        """The message's bytes; only of a tensor without parts."""
+        shape = b"".join(field(2, field(1, size)) for size in self.shape)
+        place = field(3, self.shard) + field(4, self.offset) + field(5, self.size)
+        return field(1, self.dtype) + field(2, shape) + place + field(6, self.crc, kind=FIXED32)
 
 
 class SliceMeta(NamedTuple):
@@ -64,30 +112,6 @@ _SAVED_META = {1: LENGTH, 2: LENGTH}  # tensors, version
 _SLICE_META = {1: LENGTH, 2: LENGTH, 3: VARINT, 4: LENGTH}  # name, shape, type, parts
 
 
-def parse_bundle_header(data: bytes) -> BundleHeader:
-    """Read the header of a V2 checkpoint.
-
-    Raises:
-        CheckpointFormatError: it is malformed, or its values are impossible.
-        CheckpointUnsupportedError: it asks for a newer reader.
-    """
-    numbers = {1: 0, 2: LITTLE_ENDIAN}
-    for number, start, value in read_fields(data, 0, len(data), _HEADER):
-        if number == 3:
-            _check_version(data, start, value)
-        else:
-            numbers[number] = value
-    num_shards, endianness = numbers.values()
-    if num_shards < 1:
-        raise CheckpointFormatError(f"the header gives {num_shards} data files; at least 1 is")
-    if endianness not in (LITTLE_ENDIAN, BIG_ENDIAN):
-        raise CheckpointFormatError(
-            f"the header gives the byte order {endianness}; known are {LITTLE_ENDIAN} (little) and "
-            f"{BIG_ENDIAN} (big)"
-        )
-    return BundleHeader(num_shards, endianness == BIG_ENDIAN)
-
-
 def _check_version(data: Buffer, start: int, end: int) -> None:
     """See that a VersionDef lets this reader read: it knows version 1, the only one so far."""
     for number, _, version in read_fields(data, start, end, _VERSION):
@@ -101,37 +125,10 @@ def _check_version(data: Buffer, start: int, end: int) -> None:
             )
 
 
-def parse_bundle_entry(data: bytes) -> BundleEntry:
-    """Read the entry of a tensor in a V2 checkpoint.
-
-    Raises:
-        CheckpointFormatError: it is malformed, or has an impossible shape.
-        CheckpointUnsupportedError: it has more dimensions than NumPy.
-    """
-    numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
-    shape: tuple[int, ...] = ()
-    parts = []
-    for number, start, value in read_fields(data, 0, len(data), _ENTRY):
-        if number == 2:
-            shape = parse_shape(data[start:value])
-        elif number == 7:
-            parts.append(parse_slice(data, start, value))
-        else:
-            numbers[number] = value
-    dtype, shard, offset, size, crc = numbers.values()
-    return BundleEntry(dtype, shape, shard, offset, size, crc, tuple(parts))
-
-
 # Hundreds of variables share few shapes.
 @lru_cache(maxsize=256)
 def parse_shape(data: bytes) -> tuple[int, ...]:
-    """Read a TensorShapeProto.
-
-    Raises:
-        CheckpointFormatError: it is malformed, or its rank or a dimension is unknown or negative,
-            or it has more elements than 63 bits can count.
-        CheckpointUnsupportedError: it has more dimensions than NumPy.
-    """
+    """Read a TensorShapeProto."""
     shape = []
     for number, start, value in read_fields(data, 0, len(data), _SHAPE):
         if number == 2:
@@ -144,12 +141,7 @@ def parse_shape(data: bytes) -> tuple[int, ...]:
 
 
 def parse_slice_metas(data: Buffer) -> list[SliceMeta]:
-    """Read the list of tensors of a V1 checkpoint, a SavedTensorSlices with ``meta``.
-
-    Raises:
-        CheckpointFormatError: it is malformed.
-        CheckpointUnsupportedError: it asks for a newer reader.
-    """
+    """Read the list of tensors of a V1 checkpoint, a SavedTensorSlices with ``meta``."""
     metas = []
     found = list(read_fields(data, 0, len(data), _SAVED))
     if not found:

@@ -45,9 +45,6 @@ def place(part: Sequence[Extent], shape: Sequence[int]) -> tuple[slice, ...]:
     Args:
         part: the part's extents.
         shape: the whole tensor's.
-
-    Raises:
-        CheckpointFormatError: it is not inside the whole.
     """
     if len(part) != len(shape):
         raise CheckpointFormatError(
@@ -81,10 +78,6 @@ def check_cover(parts: Sequence[tuple[slice, ...]], shape: Sequence[int]) -> Non
     Adding up +1 and -1 at the corners of each part gives, for parts that fit together, the same
     as at the corners of the whole: only there they do not cancel out. (The sum of the parts'
     indicator functions is the whole's exactly if their mixed derivatives are equal.)
-
-    Raises:
-        CheckpointFormatError: parts overlap, or something is missing.
-        CheckpointUnsupportedError: more axes are cut than any partitioner does.
     """
     whole = [slice(0, size) for size in shape]
     cut = [axis for axis in range(len(shape)) if any(part[axis] != whole[axis] for part in parts)]

@@ -21,10 +21,6 @@ def decompress(data: Buffer) -> bytes:
 
     Returns:
         The bytes that were compressed. Memory is taken as they come out, never as claimed.
-
-    Raises:
-        CheckpointFormatError: the block is cut off, refers to bytes before its start, or holds
-            another number of bytes than it claims.
     """
     end = len(data)
     claimed, position = read_varint(data, 0, end)

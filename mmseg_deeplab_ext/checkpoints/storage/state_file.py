@@ -29,10 +29,6 @@ def newest_checkpoint(folder: str, label: str) -> str:
     Args:
         folder: the folder.
         label: how messages name the state file.
-
-    Raises:
-        CheckpointNotFoundError: the state file can't be read.
-        CheckpointFormatError: it names none.
     """
     try:
         with open(os.path.join(folder, STATE_FILE), "rb") as file:

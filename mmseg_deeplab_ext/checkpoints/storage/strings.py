@@ -14,7 +14,8 @@ import numpy as np
 from crc32c import crc32c
 
 from mmseg_deeplab_ext.checkpoints.storage.checksum import check_crc
-from mmseg_deeplab_ext.checkpoints.storage.wire import read_varint
+from mmseg_deeplab_ext.checkpoints.storage.format import masked
+from mmseg_deeplab_ext.checkpoints.storage.wire import read_varint, varint
 from mmseg_deeplab_ext.errors import CheckpointFormatError
 
 _UINT32_MAX = 0xFFFFFFFF
@@ -32,10 +33,6 @@ def decode_strings(data: bytes, count: int, *, stored_crc: int, big_endian: bool
 
     Returns:
         Object array [count] of bytes.
-
-    Raises:
-        CheckpointFormatError: the lengths contradict the size.
-        CheckpointChecksumError: the strings or their lengths are damaged.
     """
     size = len(data)
     # Each length takes at least a byte: what is allocated has been seen.
@@ -71,6 +68,13 @@ def _read_lengths(data: bytes, count: int) -> tuple[list[int], int]:
         length, position = read_varint(data, position, len(data) - _CHECKSUM_SIZE)
         lengths.append(length)
     return lengths, position
+
+
+def encode_lengths(lengths: list[int]) -> tuple[bytes, int]:
+    """What stands before the strings (little-endian), and the CRC-32C that theirs goes on from."""
+    crc = crc32c(lengths_as_checksummed(lengths, "<"))
+    checksum = struct.pack("<I", masked(crc))
+    return b"".join(map(varint, lengths)) + checksum, crc32c(checksum, crc)
 
 
 def lengths_as_checksummed(lengths: list[int], order: str) -> bytes:

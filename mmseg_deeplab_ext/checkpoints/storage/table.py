@@ -8,37 +8,26 @@ index block, and this to the data blocks, which hold the sorted keys and their v
 from __future__ import annotations
 
 import bisect
-from typing import Iterator, NamedTuple
+from typing import Iterator
 
 from mmseg_deeplab_ext.checkpoints.storage import snappy
 from mmseg_deeplab_ext.checkpoints.storage.block import Block, parse_block
 from mmseg_deeplab_ext.checkpoints.storage.checksum import check_bytes
-from mmseg_deeplab_ext.checkpoints.storage.context import located
+from mmseg_deeplab_ext.checkpoints.storage.context import errors_at
 from mmseg_deeplab_ext.checkpoints.storage.files import CheckpointFile
 from mmseg_deeplab_ext.checkpoints.storage.format import (
     BLOCK_TRAILER_SIZE,
     FOOTER_SIZE,
     NO_COMPRESSION,
     SNAPPY_COMPRESSION,
-    TABLE_MAGIC,
+    Footer,
+    Handle,
 )
-from mmseg_deeplab_ext.checkpoints.storage.wire import Buffer, read_varint
+from mmseg_deeplab_ext.checkpoints.storage.wire import Buffer
 from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointUnsupportedError
 
 # A larger block holds one large tensor (blocks are closed at 256 KiB): not kept for the next one.
 _LARGEST_KEPT = 1 << 20
-
-
-class Handle(NamedTuple):
-    """Where a block lies; ``size`` is without its trailer."""
-
-    offset: int
-    size: int
-
-    @property
-    def end(self) -> int:
-        """Where the next block may start."""
-        return self.offset + self.size + BLOCK_TRAILER_SIZE
 
 
 class Table:
@@ -46,42 +35,28 @@ class Table:
 
     Args:
         file: the file.
-
-    Raises:
-        CheckpointFormatError: it is no table, is cut off, or its parts contradict each other.
-        CheckpointChecksumError: its index block is damaged.
     """
 
     def __init__(self, file: CheckpointFile) -> None:
         self._file = file
         self._kept: tuple[int, Block] | None = None
-        with located(file.label):
+        with errors_at(file.label):
             metaindex, index = self._read_footer()
             block = self._read_block(index)
-            self._handles = [_parse_handle(bytes(value)) for _, value in block.items()]
+            self._handles = [Handle.parse(bytes(value)) for _, value in block.items()]
             self._last_keys = block.keys
             for handle in (*self._handles, metaindex, index):
                 self._check_inside(handle)
             _check_apart([*self._handles, *sorted([metaindex, index])])
 
-    def _read_footer(self) -> tuple[Handle, Handle]:
-        """Handles of the metaindex block (which stays unused) and of the index block."""
-        size = self._file.size
-        if size < FOOTER_SIZE:
+    def _read_footer(self) -> Footer:
+        start = self._file.size - FOOTER_SIZE
+        if start < 0:
             raise CheckpointFormatError(
-                f"the file has {size} bytes; a table's footer alone has {FOOTER_SIZE}"
+                f"the file has {self._file.size} bytes; a table's footer alone has {FOOTER_SIZE}"
             )
-        footer = self._file.read(size - FOOTER_SIZE, FOOTER_SIZE).tobytes()
-        if footer[-len(TABLE_MAGIC) :] != TABLE_MAGIC:
-            raise CheckpointFormatError(
-                f"offset {size - len(TABLE_MAGIC)}: a table ends with {TABLE_MAGIC.hex()}, and "
-                f"here is {footer[-len(TABLE_MAGIC) :].hex()}; the file is cut off, or no "
-                "checkpoint"
-            )
-        with located(f"offset {size - FOOTER_SIZE} (footer)"):
-            metaindex, position = _read_handle(footer, 0)
-            index, _ = _read_handle(footer, position)
-        return metaindex, index
+        with errors_at(f"offset {start} (footer)"):
+            return Footer.parse(self._file.read(start, FOOTER_SIZE).tobytes())
 
     def _check_inside(self, handle: Handle) -> None:
         end_of_blocks = self._file.size - FOOTER_SIZE
@@ -94,7 +69,7 @@ class Table:
     def _read_block(self, handle: Handle) -> Block:
         self._check_inside(handle)
         data = self._file.read(handle.offset, handle.size + BLOCK_TRAILER_SIZE)
-        with located(f"offset {handle.offset} (block of {handle.size} bytes)"):
+        with errors_at(f"offset {handle.offset} (block of {handle.size} bytes)"):
             stored = int.from_bytes(data[-4:].tobytes(), "little")
             check_bytes(data[:-4], stored, "content")
             compression = int(data[-5])
@@ -132,49 +107,24 @@ class Table:
         return block
 
     def items(self) -> Iterator[tuple[bytes, Buffer]]:
-        """All keys and values, in the order of the keys.
-
-        Raises:
-            CheckpointFormatError: a block contradicts itself or the index.
-            CheckpointChecksumError: a block is damaged.
-        """
+        """All keys and values, in the order of the keys."""
         for number in range(len(self._handles)):
-            with located(self._file.label):
+            with errors_at(self._file.label):
                 block = self._block(number)
             yield from block.items()
 
     def find(self, key: bytes) -> Buffer | None:
-        """The value of a key, or None where the table has none.
-
-        Raises:
-            CheckpointFormatError: a block contradicts itself or the index.
-            CheckpointChecksumError: a block is damaged.
-        """
+        """The value of a key, or None where the table has none."""
         number = bisect.bisect_left(self._last_keys, key)
         if number == len(self._handles):
             return None
-        with located(self._file.label):
+        with errors_at(self._file.label):
             return self._block(number).find(key)
 
     def offset_of(self, key: bytes) -> int:
         """Offset of the block that has a key, or would have it."""
         number = bisect.bisect_left(self._last_keys, key)
         return self._handles[min(number, len(self._handles) - 1)].offset
-
-
-def _read_handle(data: bytes, position: int) -> tuple[Handle, int]:
-    offset, position = read_varint(data, position, len(data))
-    size, position = read_varint(data, position, len(data))
-    return Handle(offset, size), position
-
-
-def _parse_handle(data: bytes) -> Handle:
-    handle, end = _read_handle(data, 0)
-    if end != len(data):
-        raise CheckpointFormatError(
-            f"a block's handle has {len(data)} bytes, and its numbers end after {end}"
-        )
-    return handle
 
 
 def _check_apart(handles: list[Handle]) -> None:

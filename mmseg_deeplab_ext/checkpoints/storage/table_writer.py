@@ -12,27 +12,18 @@ from typing import Iterable
 from crc32c import crc32c
 
 from mmseg_deeplab_ext.checkpoints.storage.format import (
-    FOOTER_SIZE,
     NO_COMPRESSION,
-    TABLE_MAGIC,
+    Footer,
+    Handle,
     masked,
 )
+from mmseg_deeplab_ext.checkpoints.storage.wire import varint
 
 BLOCK_SIZE = 262144
 """A data block ends with the entry that brings it to this many bytes (``Options::block_size``)."""
 
 RESTART_INTERVAL = 16
 """A data block's every 16th key is stored whole (``Options::block_restart_interval``)."""
-
-
-def varint(number: int) -> bytes:
-    """Encode a non-negative number in groups of seven bits, the lowest first."""
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def build_table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -50,7 +41,7 @@ def build_table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
     handle = None
     for key, value in entries:
         if handle is not None:
-            index.add(_shortest_between(block.last_key, key), handle)
+            index.add(_shortest_between(block.last_key, key), handle.encode())
             block, handle = _Block(restart_interval=RESTART_INTERVAL), None
         block.add(key, value)
         if block.size >= BLOCK_SIZE:
@@ -58,11 +49,10 @@ def build_table(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
     if handle is None and block.size > _Block(restart_interval=1).size:
         handle = _append_block(table, block)
     # TensorFlow writes an empty metaindex block: it has no filters.
-    meta_handle = _append_block(table, _Block(restart_interval=1))
+    metaindex = _append_block(table, _Block(restart_interval=1))
     if handle is not None:
-        index.add(_short_successor(block.last_key), handle)
-    handles = meta_handle + _append_block(table, index)
-    table += handles.ljust(FOOTER_SIZE - len(TABLE_MAGIC), b"\0") + TABLE_MAGIC
+        index.add(_short_successor(block.last_key), handle.encode())
+    table += Footer(metaindex, _append_block(table, index)).encode()
     return bytes(table)
 
 
@@ -98,10 +88,10 @@ class _Block:
         return bytes(self._entries) + struct.pack(f"<{len(restarts)}I", *restarts)
 
 
-def _append_block(table: bytearray, block: _Block) -> bytes:
+def _append_block(table: bytearray, block: _Block) -> Handle:
     """Append a block and its trailer; returns the handle that leads to it."""
     content = block.finish() + bytes([NO_COMPRESSION])
-    handle = varint(len(table)) + varint(len(content) - 1)
+    handle = Handle(len(table), len(content) - 1)
     table += content + struct.pack("<I", masked(crc32c(content)))
     return handle
 

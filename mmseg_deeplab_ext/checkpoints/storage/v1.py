@@ -11,7 +11,7 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from mmseg_deeplab_ext.checkpoints.storage.context import located
+from mmseg_deeplab_ext.checkpoints.storage.context import errors_at
 from mmseg_deeplab_ext.checkpoints.storage.dtypes import (
     ElementType,
     as_returned,
@@ -21,7 +21,6 @@ from mmseg_deeplab_ext.checkpoints.storage.dtypes import (
 from mmseg_deeplab_ext.checkpoints.storage.files import CheckpointFile
 from mmseg_deeplab_ext.checkpoints.storage.format import HEADER_KEY
 from mmseg_deeplab_ext.checkpoints.storage.messages import SliceMeta, parse_slice_metas
-from mmseg_deeplab_ext.checkpoints.storage.packed import decode_values
 from mmseg_deeplab_ext.checkpoints.storage.slices import (
     Extent,
     check_cover,
@@ -32,6 +31,7 @@ from mmseg_deeplab_ext.checkpoints.storage.slices import (
     slice_key,
 )
 from mmseg_deeplab_ext.checkpoints.storage.table import Table
+from mmseg_deeplab_ext.checkpoints.storage.tensor_proto import decode_values
 from mmseg_deeplab_ext.checkpoints.storage.wire import LENGTH, Buffer, read_fields, text
 from mmseg_deeplab_ext.errors import CheckpointFormatError
 
@@ -52,15 +52,12 @@ class _Tensor(NamedTuple):
     parts: list[_Part]
 
 
-class SliceFiles:
+class V1Checkpoint:
     """An open V1 checkpoint.
 
     Args:
         paths: its files: one, or its shards.
         labels: how messages name them.
-
-    Raises:
-        CheckpointError: a file is missing, is no V1 checkpoint, or is damaged.
     """
 
     format = "V1"
@@ -72,7 +69,7 @@ class SliceFiles:
             for path, label in zip(paths, labels):
                 file = files.enter_context(CheckpointFile(path, label))
                 table = Table(file)
-                with located(label):
+                with errors_at(label):
                     self._add_tensors(table, label)
             self._files = files.pop_all()
 
@@ -84,7 +81,7 @@ class SliceFiles:
                 "and so the file is a table, but no checkpoint"
             )
         seen = set()
-        with located("list of tensors"):
+        with errors_at("list of tensors"):
             for meta in parse_slice_metas(record):
                 if meta.name in seen:
                     raise CheckpointFormatError(f"tensor {meta.name!r} is listed twice")
@@ -101,33 +98,25 @@ class SliceFiles:
         tensor.parts.extend(_Part(extents, table, label) for extents in meta.parts)
 
     def type_and_shape(self, name: str) -> tuple[ElementType, tuple[int, ...]]:
-        """Element type and shape of a tensor.
-
-        Raises:
-            CheckpointUnsupportedError: elements of that type can't be read here.
-        """
+        """Element type and shape of a tensor."""
         tensor = self.names[name]
-        with located(f"{self._label}: tensor {name!r}"):
+        with errors_at(f"{self._label}: tensor {name!r}"):
             return element_type(tensor.dtype), tensor.shape
 
     def view(self, name: str) -> None:
         """No tensor can be used as it lies in the file: values start at any byte."""
 
     def read(self, name: str) -> np.ndarray:
-        """Read a tensor into memory of its own; the block with its values is in memory meanwhile.
-
-        Raises:
-            CheckpointError: its records are missing, damaged, contradictory or not supported.
-        """
+        """Read a tensor into memory of its own; meanwhile its block is in memory, too."""
         tensor = self.names[name]
         kind, shape = self.type_and_shape(name)
-        with located(f"{self._label}: tensor {name!r}"):
+        with errors_at(f"{self._label}: tensor {name!r}"):
             places = [place(part.extents, shape) for part in tensor.parts]
             check_cover(places, shape)
         # A part takes memory in proportion to its record. Only then does the whole take any.
         pieces = []
         for part, indices in zip(tensor.parts, places):
-            with located(f"tensor {name!r}, part {show(part.extents)}"):
+            with errors_at(f"tensor {name!r}, part {show(part.extents)}"):
                 pieces.append(_read_part(part, name, kind, shape_of(indices)))
         if len(pieces) == 1:
             return pieces[0]
@@ -144,7 +133,7 @@ class SliceFiles:
 def _read_part(part: _Part, name: str, kind: ElementType, shape: tuple[int, ...]) -> np.ndarray:
     key = slice_key(name, part.extents)
     record = part.table.find(key)
-    with located(f"{part.label}: block at offset {part.table.offset_of(key)}"):
+    with errors_at(f"{part.label}: block at offset {part.table.offset_of(key)}"):
         if record is None:
             raise CheckpointFormatError("the part is listed, and there is no record of it")
         return _decode_part(record, part, name, kind, shape)

@@ -6,6 +6,7 @@ of the record in hand.
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Iterator, Mapping, Union
 
 from mmseg_deeplab_ext.errors import CheckpointFormatError
@@ -29,9 +30,6 @@ def read_varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
 
     Returns:
         The number, and the position after it.
-
-    Raises:
-        CheckpointFormatError: it is cut off, or larger than 64 bits.
     """
     if position < end and data[position] < 0x80:  # almost all
         return data[position], position + 1
@@ -53,6 +51,33 @@ def read_varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
     )
 
 
+def varint(number: int) -> bytes:
+    """Encode a non-negative number in groups of seven bits, the lowest first."""
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def field(number: int, value: int | bytes, *, kind: int = VARINT) -> bytes:
+    """Encode a field of a message: bytes, or a number; a zero is left out, as in all of proto3.
+
+    Args:
+        number: the field's.
+        value: what it holds.
+        kind: of a number: VARINT or FIXED32.
+    """
+    if isinstance(value, bytes):
+        return varint(number << 3 | LENGTH) + varint(len(value)) + value
+    if not value:
+        return b""
+    return varint(number << 3 | kind) + (
+        varint(value) if kind == VARINT else struct.pack("<I", value)
+    )
+
+
 def read_fields(
     data: Buffer, position: int, end: int, kinds: Mapping[int, int]
 ) -> Iterator[tuple[int, int, int]]:
@@ -67,9 +92,6 @@ def read_fields(
     Yields:
         (number, start, value). For a varint, the value is an int32, int64, enum or bool; for a
         field of bytes, it is where they end, and ``start`` is where they start.
-
-    Raises:
-        CheckpointFormatError: a field is cut off, or of another kind than it should be.
     """
     while position < end:
         begin = position
@@ -118,11 +140,7 @@ def _wrong_field(
 
 
 def text(data: Any) -> str:
-    """A name from a file.
-
-    Raises:
-        CheckpointFormatError: the bytes are not UTF-8.
-    """
+    """A name from a file."""
     try:
         return bytes(data).decode("utf-8")
     except UnicodeDecodeError as error:

@@ -49,10 +49,6 @@ def decode_values(data: Buffer, span: tuple[int, int], kind: ElementType, count:
 
     Returns:
         Fresh array [count] of ``kind.stored`` (of bytes for strings).
-
-    Raises:
-        CheckpointFormatError: there are more or fewer, or they don't fit the type.
-        CheckpointUnsupportedError: V1 checkpoints have no field for the type.
     """
     if kind.number not in _SOURCES:
         raise CheckpointUnsupportedError(
@@ -68,31 +64,28 @@ def decode_values(data: Buffer, span: tuple[int, int], kind: ElementType, count:
             strings[number] = bytes(data[start:end])
         return strings
     pieces = [np.frombuffer(data, np.uint8)[start:end] for start, end in spans]
-    packed = pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.uint8), *pieces])
+    encoded = pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.uint8), *pieces])
     if source.encoding == _RAW:
-        _check_count(packed.size / kind.stored.itemsize, count)
+        _check_count(encoded.size / kind.stored.itemsize, count)
         values = np.empty(count, kind.stored)
-        values.view(np.uint8)[:] = packed
+        values.view(np.uint8)[:] = encoded
         return values if sys.byteorder == "little" else values.byteswap()
-    return _narrow(decode_varints(packed, count), kind)
+    return _narrow(decode_varints(encoded, count), kind)
 
 
-def decode_varints(packed: np.ndarray, count: int) -> np.ndarray:
-    """Decode packed numbers of variable length.
+def decode_varints(encoded: np.ndarray, count: int) -> np.ndarray:
+    """Decode numbers of variable length that stand one after the other.
 
     Args:
-        packed: uint8 [bytes].
+        encoded: uint8 [bytes].
         count: how many numbers there should be.
 
     Returns:
         uint64 [count]; a negative number is its two's complement.
-
-    Raises:
-        CheckpointFormatError: there are more or fewer, or one is too long.
     """
-    last = np.flatnonzero(packed < 0x80)
+    last = np.flatnonzero(encoded < 0x80)
     _check_count(last.size, count)
-    if packed.size and packed[-1] >= 0x80:
+    if encoded.size and encoded[-1] >= 0x80:
         raise CheckpointFormatError("the last number of the values is cut off")
     first = np.concatenate([np.zeros(1, last.dtype), last[:-1] + 1])[: last.size]
     lengths = last - first + 1
@@ -101,7 +94,7 @@ def decode_varints(packed: np.ndarray, count: int) -> np.ndarray:
     values = np.zeros(count, np.uint64)
     for place in range(int(lengths.max(initial=0))):
         longer = np.flatnonzero(lengths > place)
-        groups = (packed[first[longer] + place] & 0x7F).astype(np.uint64)
+        groups = (encoded[first[longer] + place] & 0x7F).astype(np.uint64)
         values[longer] |= groups << np.uint64(7 * place)
     return values
 

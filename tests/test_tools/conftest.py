@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mmseg_deeplab_ext.datasets.demo_dataset import DemoSpec, make_demo_dataset
+from tests.support.warm_python import warm_python
 from tests.test_tools.slurm_stubs import SCONTROL, SRUN
 
 REPO = Path(__file__).resolve().parents[2]
@@ -88,7 +89,15 @@ def write_config(tmp_path_factory, data_root):
 
 
 @pytest.fixture(scope="session")
-def call():
+def python():
+    """A command like ``python``, with the stack imported; its folder has nothing else to run."""
+    # Not in pytest's folder: the path of a socket has 107 characters at most.
+    with tempfile.TemporaryDirectory() as folder, warm_python(Path(folder)) as command:
+        yield command
+
+
+@pytest.fixture(scope="session")
+def call(python):
     """Run a command with this interpreter's environment; returns code and output."""
 
     def run(*command, cwd=REPO, **environment):
@@ -96,12 +105,13 @@ def call():
         env = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
-            "PYTHON": sys.executable,
+            "PYTHON": str(python),  # for the scripts, and PYTHON_EXEC for torchrun
+            "PYTHON_EXEC": str(python),
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
             **environment,
         }
         if str(command[0]).endswith(".py"):
-            command = (sys.executable, *command)
+            command = (python, *command)
         return subprocess.run(
             [str(part) for part in command],
             cwd=str(cwd),

@@ -111,13 +111,13 @@ def zoo(tmp_path_factory):
 
 
 @pytest.fixture
-def start(checkout, slurm_stubs, zoo):
+def start(checkout, python, slurm_stubs, zoo):
     """Start a command of the README."""
 
     def run(command, cwd=checkout, **environment):
         for words, substitute in SUBSTITUTES.items():
             command = re.sub(words, substitute, command)
-        path = [slurm_stubs, Path(sys.executable).parent, os.environ["PATH"]]
+        path = [python.parent, slurm_stubs, Path(sys.executable).parent, os.environ["PATH"]]
         environment = {
             **os.environ,
             "DEEPLAB_ZOO_URL": zoo,
@@ -125,6 +125,7 @@ def start(checkout, slurm_stubs, zoo):
             "OMP_NUM_THREADS": "1",
             "PATH": os.pathsep.join(str(part) for part in path),
             "PYTHONPATH": str(REPO),
+            "PYTHON_EXEC": str(python),
             "SRUN_RECORD": os.devnull,
             "TORCH_HOME": str(checkout / "cache"),
             **environment,

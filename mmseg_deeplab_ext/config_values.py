@@ -16,7 +16,8 @@ def is_whole(value: Any, *, minimum: int) -> bool:
 
 def is_number(value: Any, *, above: float = -math.inf) -> bool:
     """Tell whether a value is a finite real number greater than ``above`` (True is none)."""
-    return isinstance(value, Real) and not isinstance(value, bool) and above < value < math.inf
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and above < float(value) < math.inf
 
 
 def whole_numbers(name: str, value: Any, *, minimum: int, count: int | None = None) -> tuple:

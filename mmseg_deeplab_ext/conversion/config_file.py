@@ -48,12 +48,12 @@ def network_config(
         ConfigError: an argument is impossible for this network.
     """
     parts = network.configs()
-    if network.head is None or network.head.logits is None:
+    backbone, head = network.backbone, network.head
+    if head is None or head.num_classes is None:
         raise CheckpointMismatchError(
             f"no config can be written for {network}: it is no complete segmentation network. In "
             f"a config of your own, its backbone is {parts['backbone']}"
         )
-    backbone, head = network.backbone, network.head
     if output_stride is None:
         output_stride = backbone.default_output_stride
     check_choice("output_stride", output_stride, backbone.output_strides)
@@ -69,7 +69,7 @@ def network_config(
     parts["decode_head"]["dilations"] = tuple(
         head.dilations(output_stride) if dilations is None else dilations
     )
-    data_set = DATA_SETS.get(head.logits.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
+    data_set = DATA_SETS.get(head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
     eval_size = data_set.eval_crop_size if crop_size is None else crop_size
     cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
     preprocessor = {
@@ -91,7 +91,7 @@ def network_config(
     }
     cfg["optim_wrapper"]["optimizer"]["weight_decay"] = backbone.weight_decay
     if not data_set.alias or data_set.background:
-        _name_classes(cfg, head.logits.num_classes, data_set)
+        _name_classes(cfg, head.num_classes, data_set)
     _pad_crops(cfg, backbone.input)
     return Config(cfg)
 

@@ -95,8 +95,9 @@ class Origin(OrderedDict):
 
 def _explain(ours: BackboneSpec | HeadSpec, origin: Origin) -> list[str]:
     """One sentence on the two networks, then the config keys to change."""
-    is_head = isinstance(ours, HeadSpec)
-    here = f"a head for {ours.num_classes} classes ({ours})" if is_head else ours
+    here = str(ours)
+    if isinstance(ours, HeadSpec):
+        here = f"a head for {ours.num_classes} classes ({ours})"
     lines = [f"{origin.address} holds {origin.network}; the config's model.{ours.key} is {here}."]
     theirs = origin.network.parts.get(ours.key)
     if theirs is None:

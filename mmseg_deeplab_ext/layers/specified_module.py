@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from torch import Tensor
 
@@ -27,6 +27,7 @@ class SpecifiedModule:
     """
 
     spec: BackboneSpec | HeadSpec
+    state_dict: Callable[[], dict[str, Tensor]]
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, local_metadata: dict, *args: Any

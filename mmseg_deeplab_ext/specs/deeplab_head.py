@@ -169,7 +169,7 @@ class Decoder:
             in_channels: channels of the context's output.
             channels: channels that the logits are computed from.
         """
-        names = []
+        names: list[str] = []
         while (
             name := f"decoder/feature_projection0{f'_{len(names)}' if names else ''}/weights"
         ) in shapes:
@@ -324,7 +324,7 @@ class HeadSpec:
     @property
     def num_classes(self) -> int | None:
         """Number of classes; None where the last layer is left out."""
-        return self.logits and self.logits.num_classes
+        return self.logits.num_classes if self.logits else None
 
     @property
     def tap_channels(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import UnitGeometry, walk_output_stride
 from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, without_prefix
+from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs.backbone import FINAL_OUTPUT, BackboneSpec
 
 
@@ -45,6 +46,7 @@ class TappedBackbone(SpecifiedModule, BaseModule):
         init_cfg: dict | list[dict],
     ) -> None:
         check_choice("output_stride", output_stride, spec.output_strides)
+        MODELS.import_from_location()  # brings tf:// and tf-zoo://, which init_cfg may name
         super().__init__(without_prefix(init_cfg, spec.prefix))
         check_choice("frozen_stages", frozen_stages, tuple(range(-1, len(spec.blocks) + 1)))
         self.spec = spec

@@ -76,16 +76,10 @@ def looks_like_tensorflow(path: str) -> bool:
 
 
 def open_address(address: str) -> tuple[Checkpoint, dict[str, Any]]:
-    """Open the checkpoint that an address names.
-
-    Args:
-        address: as for :func:`load_from_tensorflow`, or a path without a scheme.
+    """Open the checkpoint that an address, or a path without a scheme, names.
 
     Returns:
-        The checkpoint, and the options as arguments of :func:`plan_conversion`.
-
-    Raises:
-        CheckpointError: it can't be opened, or there is no such option.
+        The checkpoint, and the address's options as those of :func:`plan_conversion`.
     """
     if not is_address(address):
         return open_checkpoint(address), {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +10,7 @@ from torch import Tensor
 
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint
 from mmseg_deeplab_ext.conversion.plan import Plan, make_plan
-from mmseg_deeplab_ext.errors import (
-    CheckpointMismatchError,
-    CheckpointUnsupportedError,
-)
+from mmseg_deeplab_ext.errors import CheckpointMismatchError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.wording import listed
 
 # Output and input channels that are rearranged at a time: 288 KiB of 3x3 kernels, which a core's
@@ -21,29 +18,11 @@ from mmseg_deeplab_ext.wording import listed
 _BLOCK = (128, 64)
 
 
-def plan_conversion(
-    checkpoint: Checkpoint,
-    *,
-    ema: str = "auto",
-    drop_logits: bool = False,
-    ignore: Sequence[str] = (),
-) -> Plan:
-    """Account for every variable, names and shapes; no value is read.
-
-    Args:
-        checkpoint: an open checkpoint.
-        ema: see :func:`mmseg_deeplab_ext.conversion.plan.make_plan`, as the next two.
-        drop_logits: leave out the last layer.
-        ignore: names of further variables to leave out.
-
-    Raises:
-        CheckpointMismatchError: variables are missing, left over, or have other shapes than those
-            of the network that they look like.
-        CheckpointUnsupportedError: the network is one that this version does not build.
-    """
+def plan_conversion(checkpoint: Checkpoint, **options: Any) -> Plan:
+    """:func:`make_plan`, with its options, of an open checkpoint; no value is read."""
     shapes = {name: checkpoint.shape(name) for name in checkpoint}
     try:
-        plan = make_plan(shapes, ema=ema, drop_logits=drop_logits, ignore=ignore)
+        plan = make_plan(shapes, **options)
         _check_dtypes(plan, checkpoint)
     except (CheckpointMismatchError, CheckpointUnsupportedError) as error:
         raise type(error)(f"{checkpoint.path}: {error}") from error
@@ -51,19 +30,11 @@ def plan_conversion(
 
 
 def read_state_dict(checkpoint: Checkpoint, plan: Plan) -> dict[str, Tensor]:
-    """Read and rearrange what a plan uses.
-
-    Args:
-        checkpoint: the checkpoint that the plan was made for.
-        plan: what :func:`plan_conversion` returned.
+    """Read and rearrange what a checkpoint's plan uses.
 
     Returns:
         Tensors in float32, contiguous, under the names of a segmentor (``backbone.``,
         ``decode_head.``).
-
-    Raises:
-        CheckpointError: the file is damaged.
-        CheckpointMismatchError: a float64 value is beyond float32's range.
     """
     state_dict = {}
     for rule, name in plan.sources:

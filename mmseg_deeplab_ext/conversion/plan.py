@@ -12,12 +12,7 @@ from mmseg_deeplab_ext.specs.backbone import Shapes
 from mmseg_deeplab_ext.specs.deeplab_head import Logits
 from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
 from mmseg_deeplab_ext.specs.rule import Rule
-from mmseg_deeplab_ext.specs.variables import (
-    AVERAGE,
-    BOOKKEEPING,
-    SUFFIXES,
-    owner,
-)
+from mmseg_deeplab_ext.specs.variables import AVERAGE, BOOKKEEPING, SUFFIXES, owner
 
 EMA_CHOICES = ("auto", "always", "never")
 _STATISTICS = ("/moving_mean", "/moving_variance")

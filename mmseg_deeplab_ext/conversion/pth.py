@@ -20,12 +20,7 @@ from mmseg_deeplab_ext.wording import listed
 def demand_pth(checkpoint: str) -> None:
     """Refuse what can't be a ``.pth``, before anything is built.
 
-    Args:
-        checkpoint: A file, or an address with a scheme that MMEngine knows; what an address leads
-            to is not looked up.
-
-    Raises:
-        CheckpointNotFoundError: There is no such file; it is a folder, or one of TensorFlow's.
+    What an address with a scheme (``https://``, ``tf://``) leads to is not looked up.
     """
     if "://" in checkpoint or (
         os.path.isfile(checkpoint) and not looks_like_tensorflow(checkpoint)
@@ -45,15 +40,7 @@ def demand_pth(checkpoint: str) -> None:
 
 @contextmanager
 def reading(checkpoint: str) -> Iterator[None]:
-    """Name the file in the errors of whatever loads it inside this context.
-
-    Args:
-        checkpoint: A file, or an address with a scheme that MMEngine knows.
-
-    Raises:
-        CheckpointNotFoundError: There is no such file.
-        CheckpointFormatError: It is no PyTorch file, or a damaged one.
-    """
+    """Name the file (or address) in the errors of whatever loads it inside this context."""
     try:
         yield
     except DeepLabExtError:
@@ -69,15 +56,7 @@ def reading(checkpoint: str) -> Iterator[None]:
 
 
 def load_pth(checkpoint: str) -> Mapping[str, Any]:
-    """Load what a ``.pth`` holds, into main memory.
-
-    Args:
-        checkpoint: A file, or an address with a scheme that MMEngine knows.
-
-    Raises:
-        CheckpointNotFoundError: There is no such file.
-        CheckpointFormatError: It is no PyTorch file, or does not hold a dictionary.
-    """
+    """Load what a ``.pth``, or an address that MMEngine knows, holds, into main memory."""
     demand_pth(checkpoint)
     with reading(checkpoint):
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu", logger="silent")
@@ -88,14 +67,7 @@ def state_dict_of(content: Any, *, source: str) -> dict[str, Tensor]:
     """Return the tensors of a loaded ``.pth``: its ``state_dict``, or all of it.
 
     ``module.`` in front of a name, from PyTorch's wrappers for distributed training, is cut off,
-    as MMEngine does.
-
-    Args:
-        content: What was loaded.
-        source: Its name for messages.
-
-    Raises:
-        CheckpointFormatError: It is no dictionary, or something in it is no tensor.
+    as MMEngine does. ``source`` is the file's name for messages.
     """
     state = _dictionary(content, source).get("state_dict", content)
     if not isinstance(state, Mapping):

@@ -25,15 +25,7 @@ _BRANCH = re.compile(r"decode_head\.aspp\.branches\.(\d+)\.")
 
 
 def check_evaluable(checkpoint: str) -> None:
-    """Refuse what can't be evaluated, before anything is built.
-
-    Args:
-        checkpoint: File, or an address with a scheme that MMEngine knows.
-
-    Raises:
-        ConfigError: It lacks the last layer.
-        CheckpointNotFoundError: It needs a scheme, or does not exist.
-    """
+    """Refuse a file or an address that can't be evaluated, before anything is built."""
     if is_address(checkpoint) and "drop_logits=true" in checkpoint:
         raise ConfigError(
             f"{checkpoint}: without the last layer there is nothing to evaluate; drop_logits is "
@@ -45,16 +37,9 @@ def check_evaluable(checkpoint: str) -> None:
 def demand_weights(
     found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
 ) -> None:
-    """Demand all weights that a prediction needs, and no others.
+    """Demand all weights that a prediction needs, and no others, and that they are finite.
 
-    Args:
-        found: The checkpoint's, as `state_dict_of` returns them.
-        wanted: The model's state dict.
-        source: Where the checkpoint comes from, for the message.
-
-    Raises:
-        CheckpointMismatchError: Something is missing, left over, or of another shape.
-        CheckpointFormatError: Weights are not finite: their training has diverged.
+    ``found`` are the checkpoint's, ``wanted`` the model's; ``source`` names the former.
     """
     infinite = [n for n, v in found.items() if v.is_floating_point() and not v.isfinite().all()]
     if infinite:
@@ -79,25 +64,15 @@ def demand_weights(
 def notes_on_start(
     found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
 ) -> list[str]:
-    """Say what a training that starts from a checkpoint does not get from it.
+    """Say, in at most one sentence, what a training that starts from a checkpoint lacks.
 
-    Args:
-        found: The checkpoint's weights, as `state_dict_of` returns them.
-        wanted: The model's state dict.
-        source: Where the checkpoint comes from, for the messages.
-
-    Returns:
-        At most one sentence for the log.
-
-    Raises:
-        CheckpointMismatchError: The model gets nothing at all.
+    That the model gets nothing at all is an error. Arguments as in :func:`demand_weights`.
     """
     if weight_shapes(found).items().isdisjoint(weight_shapes(wanted).items()):
         raise CheckpointMismatchError(
-            f"no weight of {source} fits the config's model: it has {len(found)} weights "
-            f"({', '.join(list(found)[:3])}, ...), and the model {len(wanted)} "
-            f"({', '.join(list(wanted)[:3])}, ...). Name another checkpoint in load_from, or leave "
-            "it out; weights of a backbone alone go into model.backbone.init_cfg."
+            f"no weight of {source} fits the config's model. It has {listed(list(found), most=3)}; "
+            f"the model has {listed(list(wanted), most=3)}. Name another checkpoint in load_from, "
+            "or leave it out; weights of a backbone alone go into model.backbone.init_cfg."
         )
     problems = _differences(found, wanted)
     opening = (

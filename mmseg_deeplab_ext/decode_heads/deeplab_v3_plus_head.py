@@ -148,7 +148,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
                 separable=decoder_separable,
                 norm_cfg=norm_cfg,
             )
-            for inputs, tap, projected in self.spec.stages
+            for inputs, tap, projected in (self.spec.decoder.stages if self.spec.decoder else ())
         )
 
     def forward(self, inputs: tuple[Tensor, ...], *, image_scale: float = 1.0) -> Tensor:

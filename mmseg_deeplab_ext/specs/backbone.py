@@ -149,11 +149,7 @@ class BackboneSpec:
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> BackboneSpec | None:
-        """The network of this family that the variables are; None if they are none.
-
-        Args:
-            shapes: of the trained variables, without slots and averages.
-        """
+        """The network of this family that the trained variables are; None if they are none."""
         raise NotImplementedError
 
     def rules(self, prefix: str = prefix) -> Iterator[Rule]:
@@ -176,9 +172,6 @@ class BackboneSpec:
         """Which outputs a decoder takes whose stages, from coarse to fine, tap these channels.
 
         Variables tell channels only. Where several taps have them, it is the finest.
-
-        Raises:
-            CheckpointMismatchError: the network has no such taps.
         """
         found: list[int] = []
         for wanted in reversed(channels):

@@ -85,11 +85,7 @@ class Aspp:
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> Aspp:
-        """The context that the variables are.
-
-        Raises:
-            CheckpointMismatchError: a part of it is missing.
-        """
+        """The context that the variables are."""
         separable = "aspp1_depthwise/depthwise_weights" in shapes
         branch = "aspp{}_depthwise/depthwise_weights" if separable else "aspp{}/weights"
         num_rates = 0
@@ -162,13 +158,7 @@ class Decoder:
 
     @classmethod
     def found_in(cls, shapes: Shapes, *, in_channels: int, channels: int) -> Decoder | None:
-        """The decoder that the variables are; None if there is none.
-
-        Args:
-            shapes: of the variables.
-            in_channels: channels of the context's output.
-            channels: channels that the logits are computed from.
-        """
+        """The decoder that the variables are; None if there is none."""
         names: list[str] = []
         while (
             name := f"decoder/feature_projection0{f'_{len(names)}' if names else ''}/weights"
@@ -228,11 +218,7 @@ class Logits:
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> Logits:
-        """The last layer that the variables are.
-
-        Raises:
-            CheckpointMismatchError: there is none.
-        """
+        """The last layer that the variables are."""
         return cls(*kernel_shape(shapes, f"{cls.scope}weights")[2:])
 
 
@@ -269,19 +255,10 @@ class HeadSpec:
         c1_channels: tuple[int, ...] = (),
         decoder_separable: bool = True,
     ) -> HeadSpec:
-        """Turn the keys of a config into parts.
+        """Turn the keys of a ``DeepLabV3PlusHead`` into parts.
 
-        Args:
-            in_channels: channels of the final backbone feature.
-            channels: channels that the logits are computed from.
-            num_classes: number of classes; None leaves the last layer out.
-            num_rates: number of atrous branches.
-            aspp_channels: width of the ASPP; ``channels`` if None.
-            aspp_separable: depthwise separable atrous branches.
-            image_pooling: whether there is an image pooling branch.
-            c1_in_channels: channels of the tap of every decoder stage; empty for no decoder.
-            c1_channels: channels that each is projected to.
-            decoder_separable: depthwise separable decoder.
+        ``num_rates`` stands for ``dilations``; what is listed per decoder stage is a tuple here,
+        empty for no decoder. ``num_classes=None`` leaves the last layer out.
         """
         context = Aspp(
             in_channels,
@@ -299,11 +276,7 @@ class HeadSpec:
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> HeadSpec | None:
-        """The head that the variables are; None if there is none.
-
-        Raises:
-            CheckpointMismatchError: it is a part of one, or one without ASPP.
-        """
+        """The head that the variables are; None if there is none."""
         starts = (Logits.scope.partition("/")[0] + "/", *Aspp.scopes)
         if not any(name.startswith(starts) for name in shapes):
             return None
@@ -331,11 +304,6 @@ class HeadSpec:
         """Channels of the backbone's features that the decoder takes, coarse to fine."""
         return self.decoder.tap_channels if self.decoder else ()
 
-    @property
-    def stages(self) -> tuple[tuple[int, int, int], ...]:
-        """Input, tap and projected channels of every stage of the decoder."""
-        return self.decoder.stages if self.decoder else ()
-
     def dilations(self, output_stride: int = 16) -> tuple[int, ...]:
         """The official rates: 6, 12, 18 at output stride 16, twice that at 8, half that at 32."""
         return (1, *official_rates(output_stride, self.context.num_rates))
@@ -347,7 +315,7 @@ class HeadSpec:
                 yield from part.rules(self.prefix)
 
     def options(self) -> dict[str, Any]:
-        """The config keys that its weights decide, but ``dilations``: they decide its length."""
+        """The config keys that its weights decide; of ``dilations`` only the length is."""
         decoder = self.decoder.options() if self.decoder else {"c1_in_channels": 0}
         return {
             "in_channels": self.context.in_channels,
@@ -355,18 +323,12 @@ class HeadSpec:
             "num_classes": self.num_classes,
             **self.context.options(),
             **decoder,
+            "dilations": self.dilations(),
         }
 
     def config(self, backbone: BackboneSpec | None = None) -> dict[str, Any]:
-        """The part of a config that its weights decide, with the official rates.
-
-        Args:
-            backbone: what it stands on; it tells the indices of the taps.
-
-        Raises:
-            CheckpointMismatchError: the backbone has not these taps.
-        """
-        config = {"type": f"{SCOPE}.{self.module}", **self.options(), "dilations": self.dilations()}
+        """The part of a config that its weights decide; the backbone tells the taps' indices."""
+        config = {"type": f"{SCOPE}.{self.module}", **self.options()}
         if self.decoder and backbone is not None:
             config["c1_in_index"] = _single(backbone.tap_indices(self.tap_channels))
         return config

@@ -62,11 +62,7 @@ class NetworkSpec:
         return replace(self, head=self.head and replace(self.head, logits=None))
 
     def configs(self) -> dict[str, dict[str, Any]]:
-        """Configs of ``backbone`` and ``decode_head``: what their weights decide.
-
-        Raises:
-            CheckpointMismatchError: the decoder taps what the backbone does not have.
-        """
+        """Configs of ``backbone`` and ``decode_head``: what their weights decide."""
         configs = {self.backbone.key: self.backbone.config()}
         if self.head is not None:
             configs[self.head.key] = self.head.config(self.backbone)
@@ -78,11 +74,7 @@ class NetworkSpec:
 
 
 def detect_network(shapes: Shapes) -> NetworkSpec:
-    """Say which network the variables are.
-
-    Args:
-        shapes: name and shape of all variables of a checkpoint; slots and averages may be among
-            them.
+    """Say which network the variables of a checkpoint, slots and averages included, are.
 
     Raises:
         CheckpointUnsupportedError: a network that this version does not build.
@@ -135,10 +127,7 @@ def _backbone(weights: Shapes) -> BackboneSpec:
 
 
 def network_of_model(model: Any) -> NetworkSpec:
-    """Describe a built model.
-
-    Args:
-        model: a segmentor (``backbone``, ``decode_head``) or a backbone.
+    """Describe a built segmentor (``backbone``, ``decode_head``), or a backbone.
 
     Raises:
         CheckpointMismatchError: if its backbone or its head is not of this package.
@@ -160,12 +149,5 @@ def network_of_model(model: Any) -> NetworkSpec:
 
 
 def rules_of_model(model: Any) -> list[Rule]:
-    """Rules of a built model; its names start as in the model's state dict.
-
-    Args:
-        model: a segmentor, or a backbone (its names then start with ``backbone.`` too).
-
-    Raises:
-        CheckpointMismatchError: if its backbone or its head is not of this package.
-    """
+    """Rules of a built segmentor; those of a backbone alone start with ``backbone.`` too."""
     return network_of_model(model).rules()

@@ -64,16 +64,16 @@ def conv_rules(
     norm_scope: str | None = None,
     bias: bool = False,
 ) -> Iterator[Rule]:
-    """Rules of a convolution and of what belongs to it.
+    """Rules of a convolution, its bias, and the batch norm behind it (``norm``), if it has one.
 
     Args:
         tf_scope: TensorFlow's scope of the convolution.
         torch_conv: name of the convolution.
         shape: of the kernel: height, width, input and output channels.
-        norm: name of the batch norm behind it; None where there is none.
-        norm_scope: TensorFlow's scope of the batch norm; by default ``BatchNorm`` within the
-            convolution's, as slim has it.
-        bias: whether the convolution has one.
+        norm: name of the batch norm.
+        norm_scope: TensorFlow's scope of the batch norm; by default, as slim has it, ``BatchNorm``
+            in the convolution's.
+        bias: whether there is one.
     """
     yield Rule(f"{tf_scope}/weights", f"{torch_conv}.weight", shape, "conv")
     if bias:
@@ -119,10 +119,7 @@ def separable_module_rules(
 ) -> Iterator[Rule]:
     """Rules of ``split_separable_conv2d``, here an MMCV ``DepthwiseSeparableConvModule``.
 
-    Args:
-        tf_scope: TensorFlow's scope, without ``_depthwise`` and ``_pointwise``.
-        torch_name: name of the module.
-        shape: of the kernel that the two halves stand for.
+    ``shape`` is that of the kernel which the halves ``_depthwise`` and ``_pointwise`` stand for.
     """
     kernel, _, inputs, outputs = shape
     yield from depthwise_module_rules(

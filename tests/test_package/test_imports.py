@@ -139,6 +139,38 @@ def test_importing_the_package_loads_no_host_package_and_leaves_the_environment_
     )
 
 
+def test_networks_are_imported_and_found_in_the_registry_where_fcntl_does_not_exist(tmp_path):
+    run_python(
+        """
+        import sys
+        import torch, mmseg.models  # whatever these do without it is not our affair
+        sys.modules["fcntl"] = None
+        from mmseg_deeplab_ext.backbones import MobileNetV2
+        from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
+        from mmseg.registry import MODELS
+        assert MODELS.get("mmseg_deeplab_ext.MobileNetV2") is MobileNetV2
+        assert not [name for name in sys.modules if name.endswith(".download")]
+        """,
+        cwd=tmp_path,
+    )
+
+
+def test_a_network_imported_by_hand_knows_the_addresses_of_tensorflow(tmp_path):
+    run_python(
+        """
+        import pytest
+        import mmseg_deeplab_ext
+        from mmseg_deeplab_ext.errors import CheckpointNotFoundError
+        network = mmseg_deeplab_ext.MobileNetV2(
+            0.5, init_cfg=dict(type="Pretrained", checkpoint="tf://absent")
+        )
+        with pytest.raises(CheckpointNotFoundError, match="absent"):
+            network.init_weights()
+        """,
+        cwd=tmp_path,
+    )
+
+
 def test_every_registered_class_is_a_name_of_the_package():
     from mmseg_deeplab_ext.registry import OWN
 

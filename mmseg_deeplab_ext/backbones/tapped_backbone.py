@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import UnitGeometry, walk_output_stride
-from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, without_prefix
-from mmseg_deeplab_ext.registry import MODELS
+from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_init_cfg
 from mmseg_deeplab_ext.specs.backbone import FINAL_OUTPUT, BackboneSpec
 
 
@@ -46,8 +45,7 @@ class TappedBackbone(SpecifiedModule, BaseModule):
         init_cfg: dict | list[dict],
     ) -> None:
         check_choice("output_stride", output_stride, spec.output_strides)
-        MODELS.import_from_location()  # brings tf:// and tf-zoo://, which init_cfg may name
-        super().__init__(without_prefix(init_cfg, spec.prefix))
+        super().__init__(prepared_init_cfg(init_cfg, spec.prefix))
         check_choice("frozen_stages", frozen_stages, tuple(range(-1, len(spec.blocks) + 1)))
         self.spec = spec
         self.output_stride = output_stride

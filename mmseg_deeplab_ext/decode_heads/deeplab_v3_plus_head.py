@@ -15,7 +15,7 @@ from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import tf_norm_cfg
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
-from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, without_prefix
+from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_init_cfg
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs.deeplab_head import HEAD_BATCH_NORM, HeadSpec
 
@@ -105,7 +105,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         dilations = checked_dilations(dilations)
         window = image_pooling_args(image_pooling)
         if "init_cfg" in kwargs:
-            kwargs["init_cfg"] = without_prefix(kwargs["init_cfg"], HeadSpec.prefix)
+            kwargs["init_cfg"] = prepared_init_cfg(kwargs["init_cfg"], HeadSpec.prefix)
         super().__init__(
             in_channels,
             channels,

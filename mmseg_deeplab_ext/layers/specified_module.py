@@ -7,6 +7,7 @@ from typing import Any, Callable
 from torch import Tensor
 
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 
@@ -52,13 +53,15 @@ class SpecifiedModule:
         )
 
 
-def without_prefix(init_cfg: Any, part: str) -> Any:
-    """Leave a part's own prefix out of an ``init_cfg``, for :class:`SpecifiedModule` to cut.
+def prepared_init_cfg(init_cfg: Any, part: str) -> Any:
+    """Make sure that the addresses in an ``init_cfg`` are known, and leave the part's prefix out.
 
-    MMEngine would cut it off and drop what PyTorch calls the metadata of the weights.
+    :class:`SpecifiedModule` cuts the prefix. MMEngine would do so too, but drop what PyTorch calls
+    the metadata of the weights.
     """
+    MODELS.import_from_location()  # brings tf:// and tf-zoo://
     if isinstance(init_cfg, (list, tuple)):
-        return [without_prefix(each, part) for each in init_cfg]
+        return [prepared_init_cfg(each, part) for each in init_cfg]
     if isinstance(init_cfg, dict) and f"{init_cfg.get('prefix')}".rstrip(".") + "." == part:
         return {key: value for key, value in init_cfg.items() if key != "prefix"}
     return init_cfg

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "utils": {"registry"},
     "config_view": {"registry"},
     "specs": {"config_values", "wording"},
-    "layers": {"config_values", "specs"},
+    "layers": {"config_values", "registry", "specs"},
     "backbones": {"config_values", "layers", "registry", "specs"},
     "decode_heads": {"config_values", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},

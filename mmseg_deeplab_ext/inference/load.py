@@ -11,6 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.apis import init_model
 from torch import nn
 
+from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.conversion.addresses import is_address
 from mmseg_deeplab_ext.conversion.pth import load_pth, state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights
@@ -32,12 +33,13 @@ def load_segmentor(
         The segmentor, ready to predict, and the checkpoint's ``meta``, which may be empty.
 
     Raises:
-        ConfigError: The device is not there.
+        ConfigError: The device is not there, or the model can't be built.
         CheckpointError: The checkpoint can't be read, or does not fit the segmentor.
     """
     place = _device(device)
     loaded = load_pth(checkpoint)
-    model = init_model(cfg, None, device="cpu")
+    with building("model"):
+        model = init_model(cfg, None, device="cpu")
     _take_weights(model, loaded, checkpoint=checkpoint)
     model = revert_sync_batchnorm(model).to(place).eval()
     return model, loaded.get("meta") or {}

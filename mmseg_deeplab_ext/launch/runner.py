@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.conversion.pth import reading
-from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch.checked_loading import checked_loader
 from mmseg_deeplab_ext.launch.distributed import check_gpu_of_this_process, connect_without_gpu
 
@@ -38,7 +38,38 @@ class CheckedRun:
         if isinstance(dataloader, dict):
             ignored = ConfigView.of(self.cfg, splits=()).ignore_index
             dataloader = checked_loader(dataloader, ignore_index=ignored)
-        return super().build_dataloader(dataloader, *args, **kwargs)
+        with building("a data loader"):
+            return super().build_dataloader(dataloader, *args, **kwargs)
+
+
+def _named_when_refused(method: str, what: str) -> Callable[..., Any]:
+    def build(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with building(what):
+            return getattr(super(CheckedRun, self), method)(*args, **kwargs)
+
+    return build
+
+
+_BUILT = {
+    "build_model": "model",
+    "wrap_model": "model_wrapper_cfg",
+    "build_optim_wrapper": "optim_wrapper",
+    "build_param_scheduler": "param_scheduler",
+    "build_train_loop": "train_cfg",
+    "build_val_loop": "val_cfg",
+    "build_test_loop": "test_cfg",
+    "build_evaluator": "an evaluator",
+    "build_visualizer": "visualizer",
+    "build_log_processor": "log_processor",
+    "register_hook": "a hook",
+    "setup_env": "env_cfg",
+    "set_randomness": "randomness",
+    "scale_lr": "auto_scale_lr",
+}
+"""Methods that MMEngine calls when it needs a part -> the part's name."""
+
+for _method, _what in _BUILT.items():
+    setattr(CheckedRun, _method, _named_when_refused(_method, _what))
 
 
 class CheckedEvaluation(CheckedRun):
@@ -68,17 +99,13 @@ def build_runner(
 
     Raises:
         ConfigError: This process has no GPU, or the launcher did not say where the first process
-            is; or a class does not take a key of its config.
+            is; or a class refuses its config. So does running it, before the first iteration.
     """
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *connect_without_gpu(cfg)]
     kind = RUNNERS.get(cfg.get("runner_type", "Runner"))
-    try:
+    with building("the Runner"):
         runner = type(changes.__name__, (changes, kind), {}).from_cfg(cfg)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise ConfigError(f"The config has a key that its class does not take: {error}") from error
     # Not earlier: now they reach the log file, and of one process only.
     for level, sentences in ((logging.WARNING, warnings), (logging.INFO, notes)):
         for sentence in sentences:

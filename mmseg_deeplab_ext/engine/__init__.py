@@ -5,6 +5,7 @@ from mmseg_deeplab_ext.engine.batch_size import GlobalBatchSizeHook
 from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
 from mmseg_deeplab_ext.engine.freeze_batch_norm import FreezeBatchNormHook
 from mmseg_deeplab_ext.engine.last_layer import LastLayerOptimWrapperConstructor
+from mmseg_deeplab_ext.engine.stop_at_divergence import StopAtDivergenceHook
 
 __all__ = [
     "CpuAmpOptimWrapper",
@@ -12,4 +13,5 @@ __all__ = [
     "FreezeBatchNormHook",
     "GlobalBatchSizeHook",
     "LastLayerOptimWrapperConstructor",
+    "StopAtDivergenceHook",
 ]

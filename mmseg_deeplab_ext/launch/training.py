@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
+from mmseg_deeplab_ext.engine.stop_at_divergence import StopAtDivergenceHook
 from mmseg_deeplab_ext.launch.adapt import adapt_training
 from mmseg_deeplab_ext.launch.checks.before_start import check_config
 from mmseg_deeplab_ext.launch.checks.built_runner import check_runner
@@ -36,7 +37,8 @@ def training_runner(
     Raises:
         ConfigError: The config asks for something impossible on these processes, or the work
             directory can't be written into. Running it raises a CheckpointError, before the first
-            iteration, if nothing of the weights in ``load_from`` fits.
+            iteration, if nothing of the weights in ``load_from`` fits or the state to resume does
+            not, and a TrainingDivergedError as soon as the loss is not finite.
         CheckpointError: What the training starts from does not exist, or can't be read.
         DatasetError: A file of the training or validation split is missing, or a label map that
             was read is bad.
@@ -47,6 +49,8 @@ def training_runner(
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
     runner = build_runner(cfg, CheckedRun, warnings=warnings, notes=notes)
     check_runner(runner, view, every_label=every_label)
+    if not any(isinstance(hook, StopAtDivergenceHook) for hook in runner.hooks):
+        runner.register_hook(StopAtDivergenceHook())
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
     return runner

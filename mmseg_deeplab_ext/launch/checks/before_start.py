@@ -8,9 +8,12 @@ from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError, DeepLabExtError
 from mmseg_deeplab_ext.launch.checks.class_counts import problems_of_class_counts
 from mmseg_deeplab_ext.launch.checks.dataset_files import problems_of_files
+from mmseg_deeplab_ext.launch.checks.evaluation import problems_of_scores
+from mmseg_deeplab_ext.launch.checks.ignored_label import problems_of_ignored_label
 from mmseg_deeplab_ext.launch.checks.keys import notes_on_keys
 from mmseg_deeplab_ext.launch.checks.parts import problems_of_inference, problems_of_parts
 from mmseg_deeplab_ext.launch.checks.recipe import notes_on_recipe
+from mmseg_deeplab_ext.launch.checks.schedule import problems_of_schedule
 
 Check = Callable[[ConfigView], List[str]]
 
@@ -18,6 +21,9 @@ PROBLEMS: Mapping[Check, type[DeepLabExtError]] = {
     problems_of_parts: ConfigError,  # first: the others look at the classes
     problems_of_files: DatasetError,
     problems_of_class_counts: ConfigError,
+    problems_of_ignored_label: ConfigError,
+    problems_of_scores: ConfigError,
+    problems_of_schedule: ConfigError,
 }
 """What finds the lines of a message about the impossible -> the error that it becomes."""
 

@@ -29,9 +29,6 @@ _ALIKE = 0.85
 
 _MMENGINE_READS = ("type", "_scope_")
 
-_NESTED = (ours.TRANSFORMS, ours.DATASETS)
-"""Parts that hold parts of their own kind only."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -54,6 +51,9 @@ class Place:
 
 _PIPELINE = Place(ours.TRANSFORMS)
 _DATASET = Place(ours.DATASETS, inside={"pipeline": _PIPELINE})
+_DATASET = replace(  # and what wraps one
+    _DATASET, inside={"pipeline": _PIPELINE, "dataset": _DATASET, "datasets": _DATASET}
+)
 _SAMPLER = Place(ours.DATA_SAMPLERS)
 _LOADER = Place(
     DataLoader,
@@ -213,7 +213,7 @@ def _guess(value: Any, place: Place) -> Place | None:
     typed = isinstance(first, Mapping) and "type" in first
     if not typed or not isinstance(place.source, Registry):
         return None
-    return place if place.source in _NESTED else replace(place, certain=False)
+    return replace(place, certain=False)
 
 
 def _class_of(source: Registry, kind: str, here: _Here) -> Any:
@@ -241,7 +241,7 @@ def _problem_of_type(kind: str, place: Place, here: _Here) -> Iterator[str]:
     elif f"{ours.SCOPE}.{bare}" in names:
         hint = f" Only the prefix is missing: type='{ours.SCOPE}.{bare}'."
     else:
-        hint = _question(bare, names)
+        hint = _question(bare, names, cutoff=_NEAR if place.certain else _ALIKE)
     if hint or place.certain:
         yield (
             f"{here.path}: type {kind!r} is in no registry.{hint} (A class of your own needs the "

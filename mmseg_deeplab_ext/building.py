@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from contextlib import contextmanager
 from types import FrameType
 from typing import Iterator
@@ -9,6 +10,11 @@ from typing import Iterator
 from mmseg_deeplab_ext.errors import ConfigError, DeepLabExtError
 
 _HOSTS = ("mmengine", "mmcv", "mmseg", "torch")
+_LONGEST = 300
+"""Characters of a host's message that are shown: some print a whole config."""
+
+_LIBRARY = sysconfig.get_path("stdlib")
+_PACKAGES = sysconfig.get_path("purelib")
 
 
 @contextmanager
@@ -30,25 +36,34 @@ def building(what: str) -> Iterator[None]:
     except DeepLabExtError:
         raise
     except Exception as error:
-        frame = _last_frame(error)
+        frame = _caller(error)
         if frame is None or not _is_refusal(error, frame):
             raise
         said = " ".join(str(error).split()) or "no reason given"
+        said = said[:_LONGEST] + " ..." * (len(said) > _LONGEST)
         place = f"{frame.f_globals.get('__name__')}, line {frame.f_lineno}"
         raise ConfigError(
             f"{what} can't be built: {type(error).__name__}: {said} (raised in {place})"
         ) from error
 
 
-def _last_frame(error: Exception) -> FrameType | None:
-    trace, frame = error.__traceback__, None
+def _caller(error: Exception) -> FrameType | None:
+    """The last frame that is not Python's or NumPy's own: what they raise is about its call."""
+    trace, caller = error.__traceback__, None
     while trace is not None:
-        frame, trace = trace.tb_frame, trace.tb_next
-    return frame
+        name = trace.tb_frame.f_code.co_filename
+        python = name.startswith((_LIBRARY, "<frozen ")) and not name.startswith(_PACKAGES)
+        if not python and not _root(trace.tb_frame).startswith("numpy"):
+            caller = trace.tb_frame
+        trace = trace.tb_next
+    return caller
+
+
+def _root(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 def _is_refusal(error: Exception, frame: FrameType) -> bool:
-    module = str(frame.f_globals.get("__name__")).partition(".")[0]
-    if isinstance(error, RuntimeError) and module != "mmengine":
+    if isinstance(error, RuntimeError) and _root(frame) != "mmengine":
         return False
-    return module in _HOSTS or frame.f_code.co_name == "__init__"
+    return _root(frame) in _HOSTS or frame.f_code.co_name == "__init__"

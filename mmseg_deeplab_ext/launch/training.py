@@ -49,8 +49,7 @@ def training_runner(
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
     runner = build_runner(cfg, CheckedRun, warnings=warnings, notes=notes)
     check_runner(runner, view, every_label=every_label)
-    if not any(isinstance(hook, StopAtDivergenceHook) for hook in runner.hooks):
-        runner.register_hook(StopAtDivergenceHook())
+    runner.register_hook(StopAtDivergenceHook())
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
     return runner

@@ -10,6 +10,7 @@ import mmseg
 import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from mmseg.registry import MODELS as HOST_MODELS
 from torch import nn
 
 from mmseg_deeplab_ext.building import building
@@ -55,10 +56,14 @@ def problems(cfg: Config, options: dict[str, Any]) -> list[str]:
         ("default_hooks.logger.intervall", 5, "LoggerHook takes no key 'intervall'."),
         ("default_hooks.checkpoint.max_keep_ckpt", 5, "Did you mean 'max_keep_ckpts'?"),
         ("default_hooks.chekpoint.interval", 5, "has no `type`. Did you mean 'checkpoint'?"),
-        ("custom_hooks.0.type", "GlobalBatchSizeHook", "Only the prefix is missing: type='mmseg_"),
+        ("custom_hooks.0.typ", "GlobalBatchSizeHook", "GlobalBatchSizeHook takes no key 'typ'."),
         ("val_evaluator.ignore_indx", 0, "val_evaluator: IoUMetric takes no key 'ignore_indx'."),
         ("val_evaluator.type", "IouMetric", "type 'IouMetric' is in no registry. Did you mean 'Io"),
-        ("model.backbone.type", "ResNetV1Beta", "type='mmseg_deeplab_ext.ResNetV1Beta'"),
+        (
+            "model.backbone",
+            {"type": "MobileNetV2", "_delete_": True, "output_stride": 8},
+            "Only the prefix is missing: type='mmseg_deeplab_ext.MobileNetV2' takes it.",
+        ),
         ("model.backbone.output_strid", 8, "Did you mean 'output_stride'?"),
         ("model.decode_head.num_clases", 8, "Did you mean 'num_classes'?"),
         (
@@ -81,6 +86,14 @@ def test_a_wrong_type_or_key_is_one_line_that_names_place_and_cure(
     assert wanted in line
     assert line.startswith(option.split(".")[0])
     assert "\n" not in line
+
+
+def test_a_type_of_ours_without_its_prefix_is_told_the_prefix(
+    demo: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(HOST_MODELS.module_dict, "ResNetV1Beta", raising=False)  # no plugin loaded
+    (line,) = problems(demo, {"model.backbone.type": "ResNetV1Beta"})
+    assert "Only the prefix is missing: type='mmseg_deeplab_ext.ResNetV1Beta'." in line
 
 
 def test_keys_that_the_type_of_a_base_left_are_named_with_what_removes_them(demo: Config) -> None:

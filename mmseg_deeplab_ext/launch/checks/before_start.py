@@ -19,8 +19,8 @@ Check = Callable[[ConfigView], List[str]]
 
 PROBLEMS: Mapping[Check, type[DeepLabExtError]] = {
     problems_of_parts: ConfigError,  # first: the others look at the classes
-    problems_of_files: DatasetError,
     problems_of_class_counts: ConfigError,
+    problems_of_files: DatasetError,
     problems_of_ignored_label: ConfigError,
     problems_of_scores: ConfigError,
     problems_of_schedule: ConfigError,

@@ -224,6 +224,7 @@ def _class_of(source: Registry, kind: str, here: _Here) -> Any:
 
 def _names(source: Registry, scope: str | None) -> dict[str, Any]:
     """The names that a config can use, and the classes behind them."""
+    source.import_from_location()
     found = {f"{ours.SCOPE}.{name}": kind for name, kind in source.module_dict.items()}
     with source.switch_scope_and_registry(scope) as registry:
         level: Registry | None = registry
@@ -260,19 +261,22 @@ def _problems_of_keys(part: Any, place: Place, kind: Any, here: _Here) -> Iterat
             continue
         certain = place.certain and keys.complete
         alike = _question(key, known, cutoff=_NEAR if certain else _ALIKE)
-        left = _left_by_a_base(key, place, here) if certain else ""
+        left = _taken_by_another(key, name, place, here) if certain else ""
         if certain or alike:
             listing = "" if left or alike else f" It takes {listed(sorted(known), most=15)}."
             yield f"{here.path}: {name} takes no key {key!r}.{left or alike or listing}"
 
 
-def _left_by_a_base(key: str, place: Place, here: _Here) -> str:
-    """What to do where another class that the config's files name takes the key."""
+def _taken_by_another(key: str, found: str, place: Place, here: _Here) -> str:
+    """What to do where ours of the same name takes a key, or one that the config's files name."""
     if not isinstance(place.source, Registry):
         return ""
-    for name, kind in _names(place.source, here.scope).items():
-        keys = keys_of(kind) if callable(kind) else None
-        if keys and key in keys.names and re.search(rf"\b{re.escape(name)}['\"]", here.text):
+    names = _names(place.source, here.scope)
+    takers = [name for name, kind in names.items() if key in getattr(keys_of(kind), "names", ())]
+    if f"{ours.SCOPE}.{found}" in takers:
+        return f" Only the prefix is missing: type='{ours.SCOPE}.{found}' takes it."
+    for name in takers:
+        if re.search(rf"\b{re.escape(name)}['\"]", here.text):
             return (
                 f" {name} takes it: where a _base_ file has that type, put `_delete_=True` into "
                 "the dictionary that replaces it."

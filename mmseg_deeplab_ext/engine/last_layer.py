@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from mmseg_deeplab_ext.config_values import is_number
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -43,7 +42,7 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super()._validate_cfg()
         multiplier = self.paramwise_cfg.get("last_layer_gradient_multiplier", 1.0)
         logits_only = self.paramwise_cfg.get("last_layers_contain_logits_only", False)
-        if not isinstance(multiplier, Real) or isinstance(multiplier, bool) or not multiplier > 0:
+        if not is_number(multiplier, above=0):
             raise ConfigError(
                 f"last_layer_gradient_multiplier={multiplier!r} must be a number above 0, for "
                 "example 10"

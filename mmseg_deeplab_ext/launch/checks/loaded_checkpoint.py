@@ -12,9 +12,14 @@ from mmseg_deeplab_ext.conversion.dataset_meta import CLASSES_BY_NUMBER, DATA_SE
 from mmseg_deeplab_ext.conversion.pth import state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights, notes_on_start
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch.unwrap import segmentor_in
+from mmseg_deeplab_ext.wording import listed
 
-_NAMES_SHOWN = 5
+
+def segmentor_in(model: Any) -> Any:
+    """The segmentor: distributed training and test-time augmentation wrap it (``module``)."""
+    while not hasattr(model, "decode_head") and hasattr(model, "module"):
+        model = model.module
+    return model
 
 
 def check_loaded(
@@ -25,25 +30,11 @@ def check_loaded(
     source: str,
     training: bool,
 ) -> list[str]:
-    """Demand that a checkpoint's weights and class names fit.
+    """Demand that the weights and class names of a loaded checkpoint fit a model and a data set.
 
-    A training may start from other classes, or from a part of the weights; that is said only.
-
-    Args:
-        checkpoint: What was loaded, with ``state_dict`` and ``meta``, or a bare state dict.
-        model: The segmentor, an ``nn.Module``, perhaps wrapped (``module``).
-        classes: Class names of the data set; None if it names none.
-        source: Where the checkpoint comes from, for the messages.
-        training: Whether a training starts from it; else it is evaluated.
-
-    Returns:
-        Sentences for the log: what a training does not get from the checkpoint; that the names
-        differ, and nothing tells whether the classes do.
-
-    Raises:
-        CheckpointError: It is no checkpoint, or its weights do not fit; in training: none does.
-        ConfigError: In an evaluation: a class has another number in the checkpoint than in the
-            data set. Only said where a checkpoint's names are a guess (CLASSES_BY_NUMBER).
+    An evaluation needs all weights, and classes with the same numbers (unless the checkpoint's
+    names are a guess, CLASSES_BY_NUMBER). A training may start from other classes, or from a part
+    of the weights; that is said only. Returns sentences for the log.
     """
     notes = []
     if not is_address(source):  # networks of ours compare TensorFlow's weights with themselves
@@ -104,11 +95,8 @@ def _check_names(
     differing = [number for number, name in enumerate(theirs) if name != ours[number]]
     if not differing:
         return []
-    shown = ", ".join(
-        f"{number}: {trained[number]!r} / {classes[number]!r}"
-        for number in differing[:_NAMES_SHOWN]
-    )
-    shown += ", ..." * (len(differing) > _NAMES_SHOWN)
+    pairs = [f"{number}: {trained[number]!r} / {classes[number]!r}" for number in differing]
+    shown = listed(pairs, most=5)
     if training:
         return [
             f"{source} and the data set have other classes (checkpoint / data set): {shown}. The "

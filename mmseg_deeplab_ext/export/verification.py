@@ -43,15 +43,8 @@ def verify(
 ) -> list[Verified]:
     """Run the file and PyTorch on random images and compare.
 
-    Args:
-        path: the ONNX file, with the graph's logits as its last output: images show few of the
-            classes, and a mistake in the others changes no label.
-        graph: what it should compute, with its batch norms not folded.
-        sizes: height and width of each image.
-        onnxruntime: the package.
-
-    Raises:
-        ExportError: the file can't be run, or something differs.
+    The file has the graph's logits as its last output: images show few of the classes, and a
+    mistake in the others changes no label. The graph's batch norms are not folded.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about initializers it optimises away

@@ -16,18 +16,8 @@ from mmseg_deeplab_ext.errors import ConfigError
 def class_colours(cfg: Config, meta: Mapping[str, Any], *, num_classes: int) -> np.ndarray:
     """Colours of all 256 values: the checkpoint's, or the test data set's, or the number's usual.
 
-    Palettes for another number of classes are passed over.
-
-    Args:
-        cfg: A whole config.
-        meta: The checkpoint's.
-        num_classes: How many classes the labels have, at least 2.
-
-    Returns:
-        (256, 3), uint8; row = index of a class.
-
-    Raises:
-        ConfigError: There are more classes than a label map holds.
+    Palettes for another number of classes, at least 2, are passed over. Returns (256, 3), uint8;
+    row = index of a class.
     """
     if num_classes > 256:
         raise ConfigError(f"The model has {num_classes} classes; a label map of 8 bits holds 256.")

@@ -64,12 +64,7 @@ class Outputs:
     def check(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Demand, before the work, that everything can be written; makes the folders.
 
-        Returns:
-            The pictures to predict: all, or with ``skip`` those that lack a file.
-
-        Raises:
-            PredictionError: Files exist already and are to be kept.
-            ConfigError: A folder can't be made, or no file can be written into it.
+        Returns the pictures to predict: all, or with ``skip`` those that lack a file.
         """
         if self.existing == "refuse":
             self._demand_absence(pictures)
@@ -107,9 +102,6 @@ class Outputs:
             label: (height, width), uint8: indices of classes.
             image: (height, width, 3), uint8, RGB; None where no overlays are wanted.
             colours: (256, 3), uint8; row = index of a class.
-
-        Raises:
-            UnwritableFileError: A file can't be written.
         """
         contents = [encode_label_png(label, colours)]
         if image is not None:

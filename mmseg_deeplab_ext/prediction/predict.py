@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_deeplab_ext.errors import (
@@ -62,21 +61,8 @@ class PredictOptions:
     amp: bool = False
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A picture on the device.
-
-    Attributes:
-        picture: Which one.
-        inputs: (1, channels, height, width), normalised and padded.
-        sample: MMSegmentation's data sample: sizes of the file, and of the padding.
-        rgb: Gives the image for the overlay.
-    """
-
-    picture: Picture
-    inputs: torch.Tensor
-    sample: SegDataSample
-    rgb: Callable[[], np.ndarray]
+_Ready = Tuple[Picture, Prepared]
+"""A picture whose ``inputs``, (1, channels, height, width), are on the device, and padded."""
 
 
 def predict_files(
@@ -163,9 +149,9 @@ class _Run:
 
     def _predict(
         self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
-    ) -> Iterator[tuple[_Loaded, np.ndarray]]:
-        loaded, size = self._load(prepared), self._options.batch_size
-        for batch in batches(loaded, size=size, key=lambda each: each.inputs.shape):
+    ) -> Iterator[tuple[_Ready, np.ndarray]]:
+        ready, size = self._load(prepared), self._options.batch_size
+        for batch in batches(ready, size=size, key=lambda each: each[1].inputs.shape):
             yield from self._labels(batch)
 
     def _prepare(self, picture: Picture) -> tuple[Picture, Prepared | UnreadableImageError]:
@@ -176,7 +162,7 @@ class _Run:
 
     def _load(
         self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
-    ) -> Iterator[_Loaded]:
+    ) -> Iterator[_Ready]:
         """Normalise and pad each image alone, so that its batch changes nothing about it."""
         crop = self._report.crop
         for picture, each in prepared:
@@ -192,9 +178,9 @@ class _Run:
                 self._tally.failed(picture, self._reason(error))
                 continue
             # Its sample, not ours: only that one knows the padding.
-            yield _Loaded(picture, ready["inputs"], ready["data_samples"][0], each.rgb)
+            yield picture, replace(each, inputs=ready["inputs"], sample=ready["data_samples"][0])
 
-    def _labels(self, batch: list[_Loaded]) -> Iterator[tuple[_Loaded, np.ndarray]]:
+    def _labels(self, batch: list[_Ready]) -> Iterator[tuple[_Ready, np.ndarray]]:
         """Predict a batch; if that fails, one image after the other."""
         try:
             labels = self._forward(batch)
@@ -204,7 +190,7 @@ class _Run:
             yield from zip(batch, labels)
             return
         if len(batch) == 1:
-            self._tally.failed(batch[0].picture, reason)
+            self._tally.failed(batch[0][0], reason)
             return
         for one in batch:
             yield from self._labels([one])
@@ -221,22 +207,22 @@ class _Run:
             return f"{place}: {message} (--mode slide or resize needs less)"
         return f"the network fails on it: {message}"
 
-    def _forward(self, batch: list[_Loaded]) -> list[np.ndarray]:
+    def _forward(self, batch: list[_Ready]) -> list[np.ndarray]:
         """Predict images of one padded size; returns their labels, (height, width), uint8."""
-        inputs = torch.cat([each.inputs for each in batch])
-        samples = [each.sample for each in batch]
+        inputs = torch.cat([each.inputs for _, each in batch])
+        samples = [each.sample for _, each in batch]
         found = image_labels(self._model, inputs, samples, half=self._options.amp)
         return [labels.to(torch.uint8).cpu().numpy() for labels in found]
 
-    def _write(self, result: tuple[_Loaded, np.ndarray]) -> None:
-        loaded, label = result
+    def _write(self, result: tuple[_Ready, np.ndarray]) -> None:
+        (picture, prepared), label = result
         try:
-            image = loaded.rgb() if self._outputs.overlay else None
-            self._outputs.write(loaded.picture, label, image, colours=self._colours)
+            image = prepared.rgb() if self._outputs.overlay else None
+            self._outputs.write(picture, label, image, colours=self._colours)
         except MemoryError:
-            self._tally.failed(loaded.picture, "its files are too large for the memory")
+            self._tally.failed(picture, "its files are too large for the memory")
         except UnwritableFileError as error:
-            if self._tally.unwritten(loaded.picture, str(error)) >= _UNWRITTEN_AT_MOST:
+            if self._tally.unwritten(picture, str(error)) >= _UNWRITTEN_AT_MOST:
                 raise PredictionError(
                     f"The files of {_UNWRITTEN_AT_MOST} images in a row can't be written: {error}. "
                     "Make room for them, and predict the rest."

@@ -60,7 +60,7 @@ def forward(monkeypatch):
 
     def set_first(first):
         def wrapped(run, batch):
-            first(run, [each.picture.path.stem for each in batch])
+            first(run, [picture.path.stem for picture, _ in batch])
             return original(run, batch)
 
         monkeypatch.setattr(predict_module._Run, "_forward", wrapped)

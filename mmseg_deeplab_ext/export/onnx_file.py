@@ -138,10 +138,7 @@ def _import_packages() -> list[Any]:
 
 
 def _image_sizes(
-    crop: tuple[int, int] | None,
-    *,
-    configured: tuple[int, int] | None,
-    resize: ResizeRange | None,
+    crop: tuple[int, int] | None, *, configured: tuple[int, int] | None, resize: ResizeRange | None
 ) -> list[tuple[int, int]]:
     """Sizes of the images to trace and verify with, the first for both."""
     if crop is None:

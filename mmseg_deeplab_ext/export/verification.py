@@ -98,12 +98,7 @@ def _verify_image(session: Any, graph: InferenceGraph, image: np.ndarray) -> Ver
 
 
 def _compare(
-    name: str,
-    expected: np.ndarray,
-    found: np.ndarray,
-    *,
-    tolerance: float,
-    size: tuple[int, ...],
+    name: str, expected: np.ndarray, found: np.ndarray, *, tolerance: float, size: tuple[int, ...]
 ) -> float:
     """The largest difference, which is within the tolerance."""
     error = float(np.abs(expected - found).max())

@@ -88,12 +88,7 @@ class Outputs:
             )
 
     def write(
-        self,
-        picture: Picture,
-        label: np.ndarray,
-        image: np.ndarray | None,
-        *,
-        colours: np.ndarray,
+        self, picture: Picture, label: np.ndarray, image: np.ndarray | None, *, colours: np.ndarray
     ) -> None:
         """Write the files of one prediction; each appears whole or not at all.
 

@@ -10,12 +10,7 @@ from torch.nn import functional as F
 
 from mmseg_deeplab_ext.config_values import is_number
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.inference.scales import (
-    MERGES,
-    STOCK_TTA,
-    mean_probabilities,
-    merged_logits,
-)
+from mmseg_deeplab_ext.inference.scales import MERGES, STOCK_TTA, mean_probabilities, merged_logits
 from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from mmseg_deeplab_ext.registry import MODELS

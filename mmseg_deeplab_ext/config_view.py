@@ -46,12 +46,14 @@ def dataset_class(leaf: Mapping[str, Any]) -> type:
 
 def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
     """The classes of a data set: its ``metainfo``'s or its type's; None where neither has any."""
-    declared = (leaf.get("metainfo") or {}).get("classes")
-    if isinstance(declared, str):
-        return list_from_file(declared)
-    if declared is None:
-        return getattr(dataset_class(leaf), "METAINFO", {}).get("classes")
-    return declared
+    declared = metainfo(leaf, "classes")
+    return list_from_file(declared) if isinstance(declared, str) else declared
+
+
+def metainfo(leaf: Mapping[str, Any], key: str) -> Any:
+    """What a data set's ``metainfo`` says, or else its type's; None where neither does."""
+    declared = (leaf.get("metainfo") or {}).get(key)
+    return getattr(dataset_class(leaf), "METAINFO", {}).get(key) if declared is None else declared
 
 
 def pipeline_steps(pipeline: Any) -> Iterator[Any]:

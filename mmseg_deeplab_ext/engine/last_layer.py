@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
@@ -55,14 +57,10 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.logits_only = logits_only
 
     def add_params(
-        self,
-        params: list[dict],
-        module: nn.Module,
-        prefix: str = "",
-        is_dcn_module: int | float | None = None,
+        self, params: list[dict], module: nn.Module, prefix: str = "", **kwargs: Any
     ) -> None:
         """Add a parameter group for each parameter; see the base class, which calls itself here."""
-        super().add_params(params, module, prefix=prefix, is_dcn_module=is_dcn_module)
+        super().add_params(params, module, prefix, **kwargs)
         if prefix:
             return
         names = {id(parameter): name for name, parameter in module.named_parameters()}

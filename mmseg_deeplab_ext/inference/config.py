@@ -11,9 +11,13 @@ from mmseg_deeplab_ext.config_view import leaf_datasets
 
 def test_pipeline(cfg: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The steps of a config's test data set, else its ``test_pipeline``; none if it has neither."""
+    return test_dataset(cfg).get("pipeline") or cfg.get("test_pipeline") or []
+
+
+def test_dataset(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config of the first data set to test on, without wrappers; empty if there is none."""
     loader = cfg.get("test_dataloader")
-    pipeline = next(leaf_datasets(loader["dataset"])).get("pipeline") if loader else None
-    return pipeline or cfg.get("test_pipeline") or []
+    return next(leaf_datasets(loader["dataset"])) if loader else {}
 
 
 def padded_size(cfg: Config) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any, Sequence
+from typing import Sequence
 
 from mmengine.config import DictAction
 
@@ -14,13 +14,7 @@ from mmseg_deeplab_ext.launch.distributed import LAUNCHERS
 class CfgOptions(DictAction):
     """MMEngine's ``KEY=VALUE`` parser with a usage error in place of a traceback."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Add the pairs to the namespace's dictionary."""
         wrong = [value for value in values if not value.partition("=")[0] or "=" not in value]
         if wrong:

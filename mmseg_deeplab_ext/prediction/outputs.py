@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Sequence
 
 import numpy as np
 from PIL import Image
@@ -50,16 +49,6 @@ class Outputs:
             raise PredictionError(
                 f"existing is {self.existing!r}; allowed are {', '.join(EXISTING)}."
             )
-
-    @property
-    def labels(self) -> Path:
-        """Folder of the label maps."""
-        return self.folder / LABELS
-
-    @property
-    def overlays(self) -> Path:
-        """Folder of the overlays."""
-        return self.folder / OVERLAYS
 
     def check(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Demand, before the work, that everything can be written; makes the folders.
@@ -108,14 +97,14 @@ class Outputs:
                 reason = error.strerror or error
                 raise UnwritableFileError(f"{path} can't be written: {reason}") from error
 
-    def _paths(self, picture: Picture) -> Iterator[Path]:
-        yield self.labels / picture.name
-        if self.overlay:
-            yield self.overlays / picture.name
+    def _folders(self) -> list[Path]:
+        return [self.folder / name for name in (LABELS, OVERLAYS)[: 1 + self.overlay]]
+
+    def _paths(self, picture: Picture) -> list[Path]:
+        return [folder / picture.name for folder in self._folders()]
 
     def __str__(self) -> str:
-        places = [self.labels, self.overlays][: 1 + self.overlay]
-        return ", ".join(os.fspath(place) for place in places)
+        return ", ".join(map(str, self._folders()))
 
 
 def _overlay_png(image: np.ndarray, painted: np.ndarray, *, opacity: float) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -44,14 +44,7 @@ def check_loaded(
         else:
             demand_weights(found, wanted, source=source)
     meta = checkpoint.get("meta") or {}
-    trained = (meta.get("dataset_meta") or {}).get("classes")
-    return notes + _check_names(
-        trained,
-        classes,
-        source=source,
-        training=training,
-        guessed=bool(meta.get(CLASSES_BY_NUMBER)),
-    )
+    return [*notes, *_check_names(meta, classes, source=source, training=training)]
 
 
 class CheckpointFitsHook(Hook):
@@ -63,64 +56,46 @@ class CheckpointFitsHook(Hook):
     def __init__(
         self, classes: Sequence[str] | None, source: str, *, training: bool = False
     ) -> None:
-        self._classes = classes
-        self._source = source
-        self._training = training
+        self._fit = dict(classes=classes, source=source, training=training)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Raise, or log, as :func:`check_loaded` says."""
-        notes = check_loaded(
-            checkpoint,
-            model=runner.model,
-            classes=self._classes,
-            source=self._source,
-            training=self._training,
-        )
-        for note in notes:
+        for note in check_loaded(checkpoint, model=runner.model, **self._fit):
             runner.logger.info(note)
 
 
 def _check_names(
-    trained: Sequence[str] | None,
-    classes: Sequence[str] | None,
-    *,
-    source: str,
-    training: bool,
-    guessed: bool,
-) -> list[str]:
+    meta: Mapping[str, Any], classes: Sequence[str] | None, *, source: str, training: bool
+) -> Iterator[str]:
+    trained = (meta.get("dataset_meta") or {}).get("classes")
     if not trained or not classes or len(trained) != len(classes):
-        return []
-    ours = [_normal(name) for name in classes]
-    theirs = [_normal(name) for name in trained]
+        return
+    ours, theirs = ([str(name).strip().lower() for name in names] for names in (classes, trained))
     differing = [number for number, name in enumerate(theirs) if name != ours[number]]
     if not differing:
-        return []
+        return
     pairs = [f"{number}: {trained[number]!r} / {classes[number]!r}" for number in differing]
     shown = listed(pairs, most=5)
     if training:
-        return [
+        yield (
             f"{source} and the data set have other classes (checkpoint / data set): {shown}. The "
             "training starts from the last layer of those."
-        ]
-    if guessed:
-        if len(theirs) not in DATA_SETS:
-            return []
-        return [
-            f"{source} has as many classes as a data set whose names are not those of this one "
-            f"(that data set / this one): {shown}. The scores mean something only if it was "
-            "trained for this one's, in this order."
-        ]
-    if any(theirs[number] in ours for number in differing):
+        )
+    elif meta.get(CLASSES_BY_NUMBER):
+        if len(theirs) in DATA_SETS:
+            yield (
+                f"{source} has as many classes as a data set whose names are not those of this one "
+                f"(that data set / this one): {shown}. The scores mean something only if it was "
+                "trained for this one's, in this order."
+            )
+    elif any(theirs[number] in ours for number in differing):
         raise ConfigError(
             f"{source} numbers its classes otherwise than the data set (checkpoint / data set): "
             f"{shown}. Evaluate it on the data set it was trained for, or give this one the "
             f"checkpoint's order: test_dataloader.dataset.metainfo=dict(classes={list(trained)})"
         )
-    return [
-        f"{source} and the data set name their classes differently (checkpoint / data set): "
-        f"{shown}. The scores mean something only if these are the same classes."
-    ]
-
-
-def _normal(name: str) -> str:
-    return str(name).strip().lower()
+    else:
+        yield (
+            f"{source} and the data set name their classes differently (checkpoint / data set): "
+            f"{shown}. The scores mean something only if these are the same classes."
+        )

@@ -59,7 +59,6 @@ class VocReport:
         folder: The VOC2012 folder.
         counts: Images per list; every one has its label.
         done: What was done or found done, one sentence each.
-        warnings: How the counts differ from the official ones.
     """
 
     folder: Path
@@ -146,11 +145,8 @@ def _prepare_augmented(folder: Path, *, archives: Path, archive: RemoteFile) -> 
         return f"{labels} and aug.txt were there and complete; left untouched"
     path = fetch(archive, archives)
     with folder_made_whole(labels) as temporary:
-        in_sbd = convert_sbd(path, temporary)
-        in_voc = {
-            name for split in ("train", "val") for name in read_list(_list_file(folder, split))
-        }
-        names = sorted(in_sbd - in_voc)
+        in_voc = (read_list(_list_file(folder, split)) for split in ("train", "val"))
+        names = sorted(convert_sbd(path, temporary).difference(*in_voc))
         _demand_files((temporary / f"{name}.png" for name in names), what=f"{path} lacks labels")
         images = (folder / _IMAGES / f"{name}.jpg" for name in names)
         _demand_files(images, what=f"{folder} lacks images that SBD labels")
@@ -180,9 +176,8 @@ def _demand_complete(folder: Path, *, splits: tuple[str, ...], labels: str) -> N
             raise DatasetError(f"the list {_list_file(folder, split)} is empty.")
         files = [folder / _IMAGES / f"{name}.jpg" for name in names]
         files += [folder / labels / f"{name}.png" for name in names]
-        _demand_files(
-            files, what=f"{folder} is incomplete: {split}.txt names files that are missing"
-        )
+        fault = f"{folder} is incomplete: {split}.txt names files that are missing"
+        _demand_files(files, what=fault)
 
 
 def _demand_files(files: Iterable[Path], *, what: str) -> None:

@@ -222,7 +222,7 @@ def test_an_error_that_breaks_the_gpu_is_not_taken_for_the_images(
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     def fail(run, names):
-        run._device = torch.device("cuda")
+        run.device = torch.device("cuda")
         broken()
 
     monkeypatch.setattr(torch.cuda, "synchronize", broken)

@@ -17,7 +17,7 @@ from mmseg.registry import RUNNERS
 from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.conversion.pth import reading
 from mmseg_deeplab_ext.conversion.weights import check_evaluable
-from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
+from mmseg_deeplab_ext.engine.batch_norm import FirstProcessBuffersHook
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch.adapt import adapt_evaluation, adapt_training
 from mmseg_deeplab_ext.launch.checked_loading import checked_loader

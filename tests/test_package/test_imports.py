@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "backbones": {"config_values", "layers", "registry", "specs"},
     "decode_heads": {"config_values", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},
-    "segmentors": {"inference", "layers", "registry"},
+    "segmentors": {"config_values", "inference", "layers", "registry"},
     "checkpoints": {"atomic_files", "download", "wording", "writable"},
     "conversion": {
         *("atomic_files", "checkpoints", "config_values", "config_view", "datasets"),

@@ -11,6 +11,8 @@ DEMO := work_dirs/demo
 DEMO_CONFIG := configs/deeplabv3plus_r18beta_demo.py
 # Percent. The demo reaches about 75; less than this means that something is wrong.
 DEMO_MIOU := 60
+# Processes that run the tests, each with one thread; each takes up to 3 GB of memory.
+WORKERS ?= 2
 
 # Threads that wait without spinning: as fast on a quiet machine, several times faster on a busy one.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -38,8 +40,10 @@ $(DEMO)/evaluated: $(DEMO)/trained
 	    --work-dir $(DEMO)/test --out $(DEMO)/predictions
 	@touch $@
 
+# A file stays in one process, for what its tests share; tests/conftest.py says which come first.
 test: env
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    $(PYTEST_ARGS)
 
 READER_PYTHONS ?= python3.8 python3.9 python3.10 python3.11 python3.12 python3.13
 test-reader:

@@ -53,6 +53,6 @@ def write_network(prefix, network, **more):
 def packed(folder):
     """A folder as a ``.tar.gz``, under its own name, as the model zoo has them."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
         tar.add(str(folder), arcname=folder.name)
     return buffer.getvalue()

@@ -11,9 +11,10 @@ from torch import nn
 from mmseg_deeplab_ext.config_values import is_number
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec, Logits
 
-HEAD_PREFIX = "decode_head."
-LOGITS = ".conv_seg."
+HEAD_PREFIX = HeadSpec.prefix
+LOGITS = f".{Logits.module}."
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

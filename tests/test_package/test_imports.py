@@ -48,7 +48,7 @@ MAY_IMPORT = {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
         *("registry", "tool_paths", "wording"),
     },
-    "engine": {"config_values", "registry"},
+    "engine": {"config_values", "registry", "specs"},
     "inference": {"config_view", "conversion", "layers", "specs"},
     "launch": {
         *("config_values", "config_view", "conversion", "datasets", "engine", "inference"),

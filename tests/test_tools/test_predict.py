@@ -433,7 +433,7 @@ def test_an_image_too_large_for_the_gpus_memory_is_reported_and_the_rest_of_its_
     forward = predict_module._Run._forward
 
     def short_of_memory(run, batch):
-        if any(one.picture.path.stem == "b" for one in batch):
+        if any(picture.path.stem == "b" for picture, _ in batch):
             raise torch.cuda.OutOfMemoryError("Tried to allocate 2.00 GiB")
         return forward(run, batch)
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "backbones": {"config_values", "layers", "registry", "specs"},
     "decode_heads": {"config_values", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},
-    "segmentors": {"inference", "layers", "registry"},
+    "segmentors": {"config_values", "inference", "layers", "registry"},
     "checkpoints": {"atomic_files", "download", "wording", "writable"},
     "conversion": {
         *("atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
@@ -48,7 +48,7 @@ MAY_IMPORT = {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
         *("registry", "tool_paths", "wording"),
     },
-    "engine": {"config_values", "registry"},
+    "engine": {"config_values", "registry", "specs"},
     "inference": {"config_view", "conversion", "layers", "specs"},
     "launch": {
         *("config_values", "config_view", "conversion", "datasets", "engine", "inference"),

@@ -5,7 +5,7 @@ and then forks for every command: the fork takes over the caller's arguments, fo
 and standard streams, and runs the command, from the import of this package to the interpreter's
 end. What is true only where nothing was imported before is tested with `processes` instead.
 
-python warm_python.py serve SOCKET                  until its standard input ends
+python warm_python.py serve SOCKET                  until it is stopped, or its standard input ends
 python warm_python.py call SOCKET [ARGUMENT ...]    as ``python [ARGUMENT ...]``
 """
 
@@ -54,8 +54,10 @@ def warm_python(folder: Path):
     try:
         yield command
     finally:
+        server.terminate()
+        server.wait()
         server.stdin.close()
-        server.wait(timeout=30)
+        server.stdout.close()
 
 
 def unformatted(text: str, **options: object) -> tuple[str, bool]:

@@ -38,7 +38,7 @@ def variables(network, *, seed=0):
     names = {rule.tf_name: rule.shape for rule in network.rules()}
     if network.imagenet_classes:
         scope, classes = network.backbone.scope, network.imagenet_classes
-        names[f"{scope}/logits/weights"] = (1, 1, 512, classes)
+        names[f"{scope}/logits/weights"] = (1, 1, network.backbone.channels, classes)
         names[f"{scope}/logits/biases"] = (classes,)
     return {name: cached_value(name, shape, seed) for name, shape in names.items()}
 

@@ -73,7 +73,6 @@ def serve(address: str) -> None:
     sys.modules["yapf.yapflib.yapf_api"].FormatCode = unformatted
     gc.collect()
     gc.freeze()  # what is collected never is copied never
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for those who supervise
     listener = Listener(address, backlog=16)
     os.write(1, READY)
     while True:
@@ -82,11 +81,13 @@ def serve(address: str) -> None:
         with listener.accept() as connection:
             if os.fork() == 0:
                 return supervise(connection)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 def supervise(connection: Connection) -> None:
     """Run one call in a child, which alone returns, and tell the caller how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     call = connection.recv()
     streams = [recv_handle(connection) for _ in STREAMS]
     child = os.fork()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mmseg_deeplab_ext
+from tests.conftest import STACKLESS, TESTS
 from tests.support.processes import run_python
 
 REPO = Path(__file__).resolve().parents[2]
@@ -197,3 +198,18 @@ def test_all_sources_are_valid_for_python_3_8():
         files += folder.rglob("*.py")
     for path in files:
         ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 8))
+
+
+def test_the_tests_that_are_named_stackless_load_nothing_of_a_stack() -> None:
+    run_python(
+        f"""
+        import sys
+        import pytest
+
+        sys.modules.update(dict.fromkeys(["mmengine", "mmcv", "mmseg"]))  # an import of them fails
+        tests = {[str(TESTS / name) for name in STACKLESS]}
+        code = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *tests])
+        sys.exit(code)
+        """,
+        cwd=REPO,
+    )

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmseg_deeplab_ext.conversion.pth import state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.launch.unwrap import segmentor_in
+from mmseg_deeplab_ext.launch.checks.loaded_checkpoint import segmentor_in
 from mmseg_deeplab_ext.wording import listed
 
 _OWN_START = (

@@ -1,24 +1,32 @@
 """Every part of a config that is built from its ``type``: the type exists, and takes the keys.
 
 MMEngine builds most parts late, and fails then in whatever way the part's class does. Here the
-config's tree is walked before: what a key holds, and where its types are looked up, is a table.
+config's tree is walked before, along the table in `places`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Iterable, Iterator, Mapping
 
-from mmengine.registry import FUNCTIONS, Registry
-from mmengine.runner import Runner
-from torch.nn.utils import clip_grad_norm_
-from torch.utils.data import DataLoader
+from mmengine.registry import Registry
 
 from mmseg_deeplab_ext import registry as ours
 from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.launch.checks.constructor_keys import keys_of
+from mmseg_deeplab_ext.launch.checks.places import (
+    EVALUATOR,
+    HOOK,
+    LOOP,
+    METRICS,
+    MODEL,
+    OF_EVERY_RUN,
+    OF_SPLIT,
+    PIPELINE,
+    Place,
+)
 from mmseg_deeplab_ext.wording import listed
 
 _NEAR = 0.6
@@ -28,96 +36,6 @@ _ALIKE = 0.85
 """Likeness that makes a key a typing error where the class may take any."""
 
 _MMENGINE_READS = ("type", "_scope_")
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a key of a config holds: one part, or (nested) lists of such."""
-
-    source: Registry | Callable[..., Any]
-    """Where the type is looked up; or what is called with the keys, whatever the type."""
-
-    default: str = ""
-    """The type of a part that names none."""
-
-    more: tuple[str, ...] = ()
-    """Keys that its builder reads."""
-
-    certain: bool = True
-    """Whether what is unknown is wrong; else only what looks like a typing error."""
-
-    inside: Mapping[str, Place] = field(default_factory=dict)
-
-
-_PIPELINE = Place(ours.TRANSFORMS)
-_DATASET = Place(ours.DATASETS, inside={"pipeline": _PIPELINE})
-_DATASET = replace(  # and what wraps one
-    _DATASET, inside={"pipeline": _PIPELINE, "dataset": _DATASET, "datasets": _DATASET}
-)
-_SAMPLER = Place(ours.DATA_SAMPLERS)
-_LOADER = Place(
-    DataLoader,
-    more=("num_batch_per_epoch", "disable_subprocess_warning"),
-    inside={
-        "dataset": _DATASET,
-        "sampler": _SAMPLER,
-        "batch_sampler": _SAMPLER,
-        "collate_fn": Place(FUNCTIONS),
-    },
-)
-_OPTIM_WRAPPER = Place(
-    ours.OPTIM_WRAPPERS,
-    default="OptimWrapper",
-    more=("constructor", "paramwise_cfg"),
-    inside={
-        "optimizer": Place(ours.OPTIMIZERS),
-        "clip_grad": Place(clip_grad_norm_, certain=False),
-    },
-)
-_METRICS = Place(ours.METRICS)
-_EVALUATOR = Place(ours.EVALUATOR, default="Evaluator", inside={"metrics": Place(ours.METRICS)})
-_INITIALIZER = Place(ours.WEIGHT_INITIALIZERS, certain=False)
-_NETWORK = Place(ours.MODELS, inside={"init_cfg": _INITIALIZER, "loss_decode": Place(ours.MODELS)})
-_MODEL = Place(
-    ours.MODELS,
-    inside={
-        "data_preprocessor": _NETWORK,
-        "init_cfg": _INITIALIZER,
-        **dict.fromkeys(("backbone", "neck", "decode_head", "auxiliary_head"), _NETWORK),
-    },
-)
-_HOOK = Place(ours.HOOKS, more=("priority",))
-_LOOP = Place(ours.LOOPS)
-
-_OF_EVERY_RUN = {
-    "model": _MODEL,
-    "custom_hooks": _HOOK,
-    "visualizer": Place(
-        ours.VISUALIZERS,
-        default="Visualizer",
-        more=("name", "save_dir"),
-        inside={"vis_backends": Place(ours.VISBACKENDS)},
-    ),
-    "log_processor": Place(ours.LOG_PROCESSORS, default="LogProcessor"),
-    "model_wrapper_cfg": Place(ours.MODEL_WRAPPERS, certain=False),
-    "randomness": Place(Runner.set_randomness),
-}
-_OF_SPLIT = {
-    "train": {
-        "train_dataloader": _LOADER,
-        "train_cfg": _LOOP,
-        "optim_wrapper": _OPTIM_WRAPPER,
-        "param_scheduler": Place(ours.PARAM_SCHEDULERS, more=("convert_to_iter_based",)),
-    },
-    **{
-        split: {
-            f"{split}_dataloader": _LOADER,
-            f"{split}_evaluator": _METRICS,
-            f"{split}_cfg": replace(_LOOP, default=loop),
-        }
-        for split, loop in (("val", "ValLoop"), ("test", "TestLoop"))
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -143,13 +61,13 @@ def problems_of_parts(view: ConfigView) -> list[str]:
         A line for each type or key that is wrong.
     """
     cfg = view.config
-    places = dict(_OF_EVERY_RUN)
+    places = dict(OF_EVERY_RUN)
     for split in view.splits:
-        places.update(_OF_SPLIT[split])
+        places.update(OF_SPLIT[split])
     loop = cfg.get("train_cfg") or {}
     if "train_cfg" in places and "type" not in loop and "by_epoch" in loop:
         kind = "EpochBasedTrainLoop" if loop["by_epoch"] else "IterBasedTrainLoop"
-        places["train_cfg"] = replace(_LOOP, default=kind, more=("by_epoch",))
+        places["train_cfg"] = replace(LOOP, default=kind, more=("by_epoch",))
     return [
         *_problems_of_default_hooks(cfg),
         *(
@@ -163,8 +81,8 @@ def problems_of_parts(view: ConfigView) -> list[str]:
 def problems_of_inference(cfg: Mapping[str, Any], pipeline: Any) -> list[str]:
     """:func:`problems_of_parts` of what predicts without a Runner: model and test pipeline."""
     return [
-        *_problems(cfg.get("model"), _MODEL, _start(cfg, "model")),
-        *_problems(pipeline, _PIPELINE, _start(cfg, "test pipeline")),
+        *_problems(cfg.get("model"), MODEL, _start(cfg, "model")),
+        *_problems(pipeline, PIPELINE, _start(cfg, "test pipeline")),
     ]
 
 
@@ -179,7 +97,7 @@ def _problems_of_default_hooks(cfg: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(hook, Mapping) and name not in typed:
             yield f"default_hooks.{name} has no `type`.{_question(name, typed)}"
         else:
-            yield from _problems(hook, _HOOK, _start(cfg, f"default_hooks.{name}"))
+            yield from _problems(hook, HOOK, _start(cfg, f"default_hooks.{name}"))
 
 
 def _problems(part: Any, place: Place, here: _Here) -> Iterator[str]:
@@ -190,8 +108,8 @@ def _problems(part: Any, place: Place, here: _Here) -> Iterator[str]:
     if not isinstance(part, Mapping):
         return
     here = replace(here, scope=part.get("_scope_") or here.scope)
-    if place is _METRICS and "metrics" in part:
-        place = _EVALUATOR
+    if place is METRICS and "metrics" in part:
+        place = EVALUATOR
     kind = part.get("type", place.default) if isinstance(place.source, Registry) else place.source
     if isinstance(kind, str) and kind:
         found = _class_of(place.source, kind, here)

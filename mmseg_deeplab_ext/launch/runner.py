@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_deeplab_ext.config_view import ConfigView
-from mmseg_deeplab_ext.conversion.pth import reading
+from mmseg_deeplab_ext.conversion.plain_loading import reading, use_plain_loaders
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch.checked_loading import checked_loader
 from mmseg_deeplab_ext.launch.distributed import check_gpu_of_this_process, connect_without_gpu
@@ -70,6 +70,7 @@ def build_runner(
         ConfigError: This process has no GPU, or the launcher did not say where the first process
             is; or a class does not take a key of its config.
     """
+    use_plain_loaders()
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *connect_without_gpu(cfg)]
     kind = RUNNERS.get(cfg.get("runner_type", "Runner"))

@@ -1,4 +1,4 @@
-"""A .pth that holds code, given to every tool in every way: it is not run."""
+"""A .pth that holds code, or NaN, given to every tool in every way: it is not run, or taken."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMANDS = {
     "load_from": f"{TRAIN} --cfg-options load_from=attack.pth",
     "init_cfg": f"{TRAIN} --cfg-options load_from=None {INIT}.type=Pretrained "
     f"{INIT}.checkpoint=attack.pth {INIT}.prefix=backbone.",
-    "resume": "train net.py --work-dir resumed --resume",
+    "resume": "train net.py --work-dir from-attack --resume",
     "mmseg2tf": "model_converters/mmseg2tf net.py attack.pth out.ckpt",
 }
 
@@ -43,8 +43,12 @@ def folder(tmp_path_factory):
     content = torch.load(folder / "trained.pth", weights_only=False)
     content["meta"]["hook_msgs"] = RunsCode(folder / "ran")
     torch.save(content, folder / "attack.pth")
-    (folder / "resumed").mkdir()
-    (folder / "resumed" / "last_checkpoint").write_text(str(folder / "attack.pth"))
+    del content["meta"]["hook_msgs"]
+    content["state_dict"]["backbone.stem.0.conv.weight"].fill_(float("nan"))
+    torch.save(content, folder / "nan.pth")
+    for name in ("attack", "nan"):
+        (folder / f"from-{name}").mkdir()
+        (folder / f"from-{name}" / "last_checkpoint").write_text(str(folder / f"{name}.pth"))
     return folder
 
 
@@ -56,8 +60,8 @@ def here(folder, monkeypatch):
     trust_checkpoints(False)
 
 
-def run(way, *more):
-    tool, *arguments = COMMANDS[way].split()
+def run(way, *more, file="attack"):
+    tool, *arguments = COMMANDS[way].replace("attack", file).split()
     load_tool(tool).main([*arguments, *more])
 
 
@@ -74,3 +78,10 @@ def test_it_is_run_for_those_who_trust_it(folder, way):
     with pytest.raises(CheckpointFormatError, match=r"attack\.pth .*the code ran"):
         run(way, "--trust-checkpoint")
     assert (folder / "ran").exists()
+
+
+@pytest.mark.parametrize("way", ["load_from", "init_cfg", "resume", "mmseg2tf"])
+def test_weights_that_are_not_finite_are_refused(way):
+    message = r"nan\.pth holds .* not finite .* 1 weights: backbone\.stem\.0\.conv\.weight"
+    with pytest.raises(CheckpointFormatError, match=message):
+        run(way, file="nan")

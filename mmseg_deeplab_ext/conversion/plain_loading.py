@@ -138,13 +138,17 @@ def _checked(loader: Callable[..., Any]) -> Callable[..., Any]:
                 content = loader(filename, map_location)
         finally:
             torch.load = before
-        state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-        demand_finite(
-            {n: v for n, v in dict(state).items() if isinstance(v, Tensor)}, source=filename
-        )
+        demand_finite(_weights(content), source=filename)
         return content
 
     return load
+
+
+def _weights(content: Any) -> dict[str, Tensor]:
+    """The tensors of a checkpoint; what else may be wrong with it is told by those who use it."""
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    items = state.items() if isinstance(state, Mapping) else ()
+    return {name: value for name, value in items if isinstance(value, Tensor)}
 
 
 @contextmanager

@@ -228,7 +228,7 @@ def exif_cure(orientation: int) -> str:
     return (
         f"EXIF orientation {orientation} turns the image when it is loaded, but no label map. "
         "Where labels belong to the pixels as stored, remove it (exiftool -Orientation= FILE), or "
-        "set color_type='color_ignore_orientation' in every LoadImageFromFile; else, turn them."
+        "set color_type='color_ignore_orientation' in every LoadImageFromFile."
     )
 
 

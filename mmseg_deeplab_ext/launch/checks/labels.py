@@ -40,21 +40,13 @@ _THREADS = 8
 def check_labels(view: ConfigView, *, every: bool = False, share: tuple[int, int] = (0, 1)) -> int:
     """Load label maps of a config's data sets as the run will, through their own checks.
 
-    What their counts leave in doubt is logged.
+    Those of data sets whose classes are unknown, or on remote storage, are not read; of the others
+    ``every`` one, else 32 of each data set, evenly spread. With ``every``, a process reads its
+    ``share``: (this process, number of processes), and all are judged together.
 
-    Args:
-        view: The config. Label maps of data sets whose classes are unknown, or on remote storage,
-            are not read.
-        every: Read every label map; else 32 of each data set, evenly spread.
-        share: (this process, number of processes): with ``every``, each reads its part.
-
-    Returns:
-        How many label maps this process read.
-
-    Raises:
-        DatasetError: Label maps or their images can't be read, do not fit, or hold values that are
-            none of the classes; it says what is wrong with the first few of each data set. Or all
-            of them together teach nothing.
+    Returns how many label maps this process read. What is wrong with the first few of each data
+    set, or that nothing can be learnt from all of them, is in the message of a DatasetError; what
+    their counts leave in doubt is logged.
     """
     sets = list(_read_labels(view, every=every, share=share))
     read = sum(labels.maps.read for labels in sets)

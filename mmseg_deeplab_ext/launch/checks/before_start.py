@@ -9,6 +9,7 @@ from mmseg_deeplab_ext.errors import ConfigError, DatasetError, DeepLabExtError
 from mmseg_deeplab_ext.launch.checks.class_counts import problems_of_class_counts
 from mmseg_deeplab_ext.launch.checks.dataset_files import problems_of_files
 from mmseg_deeplab_ext.launch.checks.keys import notes_on_keys
+from mmseg_deeplab_ext.launch.checks.pipelines import problems_of_pipelines
 from mmseg_deeplab_ext.launch.checks.recipe import notes_on_recipe
 
 Check = Callable[[ConfigView], List[str]]
@@ -16,6 +17,7 @@ Check = Callable[[ConfigView], List[str]]
 PROBLEMS: Mapping[Check, type[DeepLabExtError]] = {
     problems_of_files: DatasetError,
     problems_of_class_counts: ConfigError,
+    problems_of_pipelines: ConfigError,
 }
 """What finds the lines of a message about the impossible -> the error that it becomes."""
 

@@ -1,6 +1,7 @@
 # The two commands of the README: `make demo` and `make test`. The others are for developers: style
-# (check), the checkpoint reader on every Python there is (test-reader), and what we write and read
-# against TensorFlow itself (test-tensorflow; TensorFlow 2.15 needs Python 3.9 to 3.11).
+# (check), what the tests reach (coverage), the checkpoint reader on every Python there is
+# (test-reader), and what we write and read against TensorFlow itself (test-tensorflow; TensorFlow
+# 2.15 needs Python 3.9 to 3.11).
 # STACK=onedl (default) or openmmlab; PYTHON=python3.11 chooses the interpreter.
 
 STACK ?= onedl
@@ -11,11 +12,13 @@ DEMO := work_dirs/demo
 DEMO_CONFIG := configs/deeplabv3plus_r18beta_demo.py
 # Percent. The demo reaches about 75; less than this means that something is wrong.
 DEMO_MIOU := 60
+# Processes that run the tests, each with one thread; each takes up to 3 GB of memory.
+WORKERS ?= 2
 
 # Threads that wait without spinning: as fast on a quiet machine, several times faster on a busy one.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-reader test-tensorflow check env
+.PHONY: demo test coverage test-reader test-tensorflow check env
 
 demo: $(DEMO)/evaluated
 	@$(RUN) tools/contact_sheet.py data/demo $(DEMO)/predictions \
@@ -38,8 +41,17 @@ $(DEMO)/evaluated: $(DEMO)/trained
 	    --work-dir $(DEMO)/test --out $(DEMO)/predictions
 	@touch $@
 
+# A file stays in one process, for what its tests share; tests/conftest.py says which come first.
+PYTEST := -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: env
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(RUN) $(PYTEST) $(PYTEST_ARGS)
+
+# Lines and branches that the tests reach, in all processes.
+coverage: env
+	$(RUN) -m coverage erase
+	OMP_NUM_THREADS=1 $(RUN) -m coverage run $(PYTEST) $(PYTEST_ARGS)
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report --skip-covered --precision 2
 
 READER_PYTHONS ?= python3.8 python3.9 python3.10 python3.11 python3.12 python3.13
 test-reader:

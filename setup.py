@@ -62,8 +62,8 @@ setup(
         ],
         "data": ["scipy"],
         "export": ["onnx", "onnxruntime"],
-        "test": ["hypothesis>=6", "onnx", "onnxruntime", "pytest>=7", "pytest-xdist>=3", "scipy"],
-        "dev": ["mypy==1.14.1", "ruff==0.17.6"],
+        "test": ["hypothesis>=6", "onnx", "onnxruntime", "pytest>=7", "pytest-xdist>=3.7", "scipy"],
+        "dev": ["coverage==7.17.4", "mypy==1.14.1", "ruff==0.17.6"],
     },
     entry_points={"mmseg.plugins": [f"{PACKAGE} = {PACKAGE}.plugins:register"]},
     classifiers=[

@@ -26,9 +26,9 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from mmseg_deeplab_ext.engine.freeze_batch_norm import FreezeBatchNormHook
+from mmseg_deeplab_ext.engine.batch_norm import FreezeBatchNormHook
+from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.adapt.amp import use_cpu_amp
-from mmseg_deeplab_ext.launch.adapt.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.config import load_config
 from mmseg_deeplab_ext.plugins import load_plugins
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
+from typing import Iterator
 
 from mmseg_deeplab_ext.errors import EnvironmentNotReadyError
 from mmseg_deeplab_ext.hosts import (
@@ -60,32 +61,31 @@ def _finding(host: Host, problem: str, *, replace: bool = False, blocking: bool 
     return Finding(host.module, problem, uninstall, host.install(), blocking)
 
 
-def _host_findings(host: Host) -> list[Finding]:
+def _host_findings(host: Host) -> Iterator[Finding]:
     found = host.installed()
     if find_spec(host.module) is None:
-        return [_finding(host, "is not installed", replace=True)]
-    if len(found) > 1:
+        yield _finding(host, "is not installed", replace=True)
+    elif len(found) > 1:
         names = " and ".join(f"{name} {version}" for name, version in found.items())
-        problem = f"comes from {names}, which overwrite each other's files"
-        return [_finding(host, problem, replace=True)]
-    return _version_findings(host, found)
+        yield _finding(
+            host, f"comes from {names}, which overwrite each other's files", replace=True
+        )
+    else:
+        for name, version in found.items():
+            yield from _version_findings(host, name, version)
 
 
-def _version_findings(host: Host, found: dict[str, str]) -> list[Finding]:
+def _version_findings(host: Host, name: str, version: str) -> Iterator[Finding]:
     from packaging.version import Version  # not at the top: without it the rest must still report
 
-    findings = []
-    for name, version in found.items():
-        if Version(version) < Version(host.minimum):
-            problem = f"{version} ({name}) is too old, {host.minimum} or newer is needed"
-            findings.append(_finding(host, problem))
-        elif host.below and official_mmseg() and Version(version) >= Version(host.below):
-            problem = f"{version} ({name}) is refused by mmsegmentation, which needs <{host.below}"
-            findings.append(_finding(host, problem))
-        elif host.onedl and (name == host.onedl) != (host.wanted() == host.onedl):
-            problem = f"{version} ({name}) is mixed with packages of {family()}: this is untested"
-            findings.append(_finding(host, problem, blocking=False))
-    return findings
+    state = f"{version} ({name}) is"
+    if Version(version) < Version(host.minimum):
+        yield _finding(host, f"{state} too old, {host.minimum} or newer is needed")
+    elif host.below and official_mmseg() and Version(version) >= Version(host.below):
+        yield _finding(host, f"{state} refused by mmsegmentation, which needs <{host.below}")
+    elif host.onedl and (name == host.onedl) != (host.wanted() == host.onedl):
+        problem = f"{state} mixed with packages of {family()}: this is untested"
+        yield _finding(host, problem, blocking=False)
 
 
 def has_compiled_ops() -> bool:
@@ -96,27 +96,24 @@ def has_compiled_ops() -> bool:
     )
 
 
-def _companion_findings() -> list[Finding]:
+def _companion_findings() -> Iterator[Finding]:
     """Look at what the host packages need beside each other."""
-    findings = []
     if family() == OPENMMLAB and official_mmseg() and find_spec("mmcv") and not has_compiled_ops():
         problem = "has no compiled operations, and official mmsegmentation imports them"
         # A copy built where there was no torch lacks them, and stays in pip's cache.
         commands = (*MMCV.commands[:-1], MMCV.commands[-1] + " --no-cache-dir")
-        findings.append(Finding("mmcv", problem, tuple(MMCV.installed()), commands))
-    if find_spec("mmseg"):
-        for name in UNDECLARED:
-            if find_spec(name) is None:
-                problem, command = "is not installed, mmseg imports it", f"{PIP}install {name}"
-                findings.append(Finding(name, problem, (), (command,)))
+        yield Finding("mmcv", problem, tuple(MMCV.installed()), commands)
+    for name in UNDECLARED if find_spec("mmseg") else ():
+        if find_spec(name) is None:
+            command = f"{PIP}install {name}"
+            yield Finding(name, "is not installed, mmseg imports it", (), (command,))
     official = set(MMENGINE.official) & set(MMENGINE.installed())
     if family() == OPENMMLAB and official and not find_spec("pkg_resources"):
         problem = (
             "is missing (setuptools 82 dropped it): with official mmengine neither"
             " '<package>::' config bases nor mmengine.hub work, nor does MIM"
         )
-        findings.append(Finding("pkg_resources", problem, (), (SETUPTOOLS,), blocking=False))
-    return findings
+        yield Finding("pkg_resources", problem, (), (SETUPTOOLS,), blocking=False)
 
 
 def _import_error(module: str) -> str | None:
@@ -127,27 +124,31 @@ def _import_error(module: str) -> str | None:
     return None
 
 
-def _import_findings() -> list[Finding]:
-    """Import the packages for real, in the order in which they need each other."""
-    findings = []
+def _import_findings() -> Iterator[Finding]:
+    """Import the packages for real, in the order in which they need each other.
+
+    After the first without which the rest can't work, nothing more is imported.
+    """
     problem = _import_error("torch")
     if problem:
-        return [_finding(TORCH, problem, replace=True)]
+        yield _finding(TORCH, problem, replace=True)
+        return
     # Nothing here uses torchvision, but MMEngine's Runner imports it for its report on the
     # environment, where it survives torchvision's absence only.
     problem = find_spec("torchvision") and _import_error("torchvision")
     if problem:
-        findings.append(Finding("torchvision", problem, ("torchvision",)))
+        yield Finding("torchvision", problem, ("torchvision",))
     problem = _import_error("cv2")
     if problem:
         # opencv-python needs system libraries (libGL) that servers lack; this one does not.
-        command = PIP + "install opencv-python-headless"
-        return [*findings, Finding("cv2", problem, ("opencv-python",), (command,))]
+        command = f"{PIP}install opencv-python-headless"
+        yield Finding("cv2", problem, ("opencv-python",), (command,))
+        return
     for host, module in ((MMENGINE, "mmengine"), (MMCV, "mmcv"), (MMSEG, "mmseg.models")):
         problem = _import_error(module)
         if problem:
-            return [*findings, _finding(host, problem, replace=True)]
-    return findings
+            yield _finding(host, problem, replace=True)
+            return
 
 
 def check_environment() -> list[Finding]:

@@ -19,15 +19,10 @@ SPLITS = ("train", "val", "test")
 
 
 def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """Unwrap a data set's config.
+    """Yield the configs of the data sets that read files, inside wrappers nested at will.
 
-    Args:
-        dataset: Config of a data set or of a wrapper (`ConcatDataset`, `RepeatDataset`,
-            `ClassBalancedDataset`, `MultiImageMixDataset`, ...), nested at will. Wrappers hold
-            what they wrap under ``dataset`` or ``datasets``.
-
-    Yields:
-        The configs of the data sets that read files.
+    Wrappers (`ConcatDataset`, `RepeatDataset`, `ClassBalancedDataset`, `MultiImageMixDataset`,
+    ...) hold what they wrap under ``dataset`` or ``datasets``.
     """
     inner = dataset.get("datasets", dataset.get("dataset"))
     if inner is None:
@@ -38,11 +33,7 @@ def leaf_datasets(dataset: Any) -> Iterator[Any]:
 
 
 def dataset_class(leaf: Mapping[str, Any]) -> type:
-    """Look a data set's class up, whether the config has its name or, lazily, the class.
-
-    Raises:
-        ConfigError: No registry knows the name.
-    """
+    """Look a data set's class up, whether the config has its name or, lazily, the class."""
     kind = leaf["type"]
     found = DATASETS.get(kind) if isinstance(kind, str) else kind
     if found is None:
@@ -55,12 +46,14 @@ def dataset_class(leaf: Mapping[str, Any]) -> type:
 
 def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
     """The classes of a data set: its ``metainfo``'s or its type's; None where neither has any."""
-    declared = (leaf.get("metainfo") or {}).get("classes")
-    if isinstance(declared, str):
-        return list_from_file(declared)
-    if declared is None:
-        return getattr(dataset_class(leaf), "METAINFO", {}).get("classes")
-    return declared
+    declared = metainfo(leaf, "classes")
+    return list_from_file(declared) if isinstance(declared, str) else declared
+
+
+def metainfo(leaf: Mapping[str, Any], key: str) -> Any:
+    """What a data set's ``metainfo`` says, or else its type's; None where neither does."""
+    declared = (leaf.get("metainfo") or {}).get(key)
+    return getattr(dataset_class(leaf), "METAINFO", {}).get(key) if declared is None else declared
 
 
 def pipeline_steps(pipeline: Any) -> Iterator[Any]:
@@ -80,10 +73,9 @@ def step_name(step: Mapping[str, Any]) -> str:
 
 
 def heads_of(model: Mapping[str, Any], key: str = "model") -> list[tuple[str, Mapping[str, Any]]]:
-    """Find the decode and auxiliary heads of a segmentor or of a wrapper (``module``) around one.
+    """The decode and auxiliary heads of a segmentor or of a wrapper (``module``) around one.
 
-    Returns:
-        (key in the config, config of the head) pairs.
+    Pairs: (key in the config, config of the head).
     """
     if "module" in model:
         return heads_of(model["module"], f"{key}.module")
@@ -158,15 +150,7 @@ class ConfigView:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any], *, splits: Sequence[str] = SPLITS) -> ConfigView:
-        """Walk a config.
-
-        Args:
-            cfg: A whole config, or the part of one that is to be looked at.
-            splits: Which of ``"train"``, ``"val"`` and ``"test"`` the run uses.
-
-        Raises:
-            ConfigError: An unknown split.
-        """
+        """Walk a config, or a part of one, for a run that uses some of the splits."""
         model = segmentor = cfg.get("model") or {}
         while "module" in segmentor:
             segmentor = segmentor["module"]

@@ -183,7 +183,7 @@ def _transfer(url: str, stream: BinaryIO) -> None:
             have = stream.seek(0)
         total = have + int(response.headers.get("Content-Length", 0))
         progress = ProgressLine(f"downloading {url}", total=total // _CHUNK + 1, unit="MB")
-        progress.advance(have // _CHUNK)
+        progress.reach(have // _CHUNK)
         for chunk in iter(lambda: _read(response), b""):
             stream.write(chunk)
             progress.advance()

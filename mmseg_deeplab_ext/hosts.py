@@ -77,10 +77,7 @@ MMCV = Host(
     ("mmcv", "mmcv-lite", "mmcv-full"),
     "onedl-mmcv",
     "2.0.0rc4",
-    (
-        SETUPTOOLS + " wheel ninja psutil",
-        PIP + 'install --no-build-isolation "mmcv==2.1.0"',
-    ),
+    (SETUPTOOLS + " wheel ninja psutil", PIP + 'install --no-build-isolation "mmcv==2.1.0"'),
     below="2.2.0",
 )
 MMSEG = Host(

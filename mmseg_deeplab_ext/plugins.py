@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
 from importlib import metadata
-from typing import Callable
+from typing import Callable, Dict, Tuple
 
 from mmseg_deeplab_ext.compat import explain, require_environment
 from mmseg_deeplab_ext.errors import ConfigError, EnvironmentNotReadyError
@@ -26,14 +25,10 @@ GROUP = "mmseg.plugins"
 _OURS = "mmseg_deeplab_ext"
 
 
-@dataclass(frozen=True)
-class _Plugin:
-    name: str
-    distribution: str
-    load: Callable[[], Callable[[], object]]
+_Plugins = Dict[Tuple[str, str], Callable[[], Callable[[], object]]]
+"""(name, distribution) -> what loads the function to call."""
 
-
-# What became of the plugins tried in this process: (name, distribution) -> what failed, or None.
+# What became of the plugins tried in this process: what failed, or None.
 _outcomes: dict[tuple[str, str], str | None] = {}
 
 
@@ -53,21 +48,16 @@ def load_plugins(*, strict: bool | None = None) -> list[str]:
     """
     strict = _strict_by_environment() if strict is None else strict
     plugins, failures = _discover()
-    plugins = _select(plugins, failures)
-    loaded = []
-    for plugin in plugins:
-        key = (plugin.name, plugin.distribution)
+    chosen = _select(plugins, failures)
+    for key in chosen:
         if key not in _outcomes:
-            _outcomes[key] = _try(plugin)
-        if _outcomes[key] is None:
-            loaded.append(plugin.name)
-        else:
-            failures.append(_outcomes[key])
+            _outcomes[key] = _try(*key, plugins[key])
+    failures += filter(None, map(_outcomes.get, chosen))
     if strict and failures:
         raise EnvironmentNotReadyError("\n".join(failures))
     for failure in failures:
         warnings.warn(failure, stacklevel=2)
-    return loaded
+    return [name for name, owner in chosen if _outcomes[name, owner] is None]
 
 
 def _strict_by_environment() -> bool:
@@ -77,14 +67,14 @@ def _strict_by_environment() -> bool:
     return value == "1"
 
 
-def _discover() -> tuple[list[_Plugin], list[str]]:
+def _discover() -> tuple[_Plugins, list[str]]:
     """Find the group's members; ours is one of them in a checkout that is not installed, too.
 
     The distributions are walked, rather than ``metadata.entry_points`` asked, because before
     Python 3.10 an entry point does not know its distribution, and because one distribution with
     garbled metadata must not hide the others.
     """
-    plugins = {(_OURS, _OURS): _Plugin(_OURS, _OURS, lambda: register)}
+    plugins: _Plugins = {(_OURS, _OURS): lambda: register}
     failures = []
     for distribution in metadata.distributions():
         if GROUP not in (distribution.read_text("entry_points.txt") or ""):
@@ -97,37 +87,37 @@ def _discover() -> tuple[list[_Plugin], list[str]]:
             continue
         for point in members:
             if point.name != _OURS:
-                plugins.setdefault((point.name, owner), _Plugin(point.name, owner, point.load))
-    return [plugins[key] for key in sorted(plugins)], failures
+                plugins.setdefault((point.name, owner), point.load)
+    return plugins, failures
 
 
-def _select(plugins: list[_Plugin], failures: list[str]) -> list[_Plugin]:
-    """Keep those that ``MMSEG_PLUGINS`` names; a name that nothing has is a failure."""
+def _select(plugins: _Plugins, failures: list[str]) -> list[tuple[str, str]]:
+    """Those that ``MMSEG_PLUGINS`` names, sorted; a name that nothing has is a failure."""
     if "MMSEG_PLUGINS" not in os.environ:
-        return plugins
+        return sorted(plugins)
     wanted = [name.strip() for name in os.environ["MMSEG_PLUGINS"].split(",") if name.strip()]
-    known = sorted({plugin.name for plugin in plugins})
+    known = sorted({name for name, _ in plugins})
     failures += [
         f"MMSEG_PLUGINS names {name!r}, which no installed package registers; "
         f"there are: {', '.join(known)}"
         for name in wanted
         if name not in known
     ]
-    return [plugin for plugin in plugins if plugin.name in wanted]
+    return sorted(key for key in plugins if key[0] in wanted)
 
 
-def _try(plugin: _Plugin) -> str | None:
+def _try(name: str, distribution: str, load: Callable[[], Callable[[], object]]) -> str | None:
     """Run one plugin; return what failed, if anything did.
 
     Our own errors propagate: these tools cannot work without our own registration.
     """
-    if plugin.name == _OURS:
+    if name == _OURS:
         register()
         return None
     try:
-        plugin.load()()
+        load()()
     except Exception as error:  # somebody else's code must not keep ours from training
-        return _failure(f"plugin {plugin.name!r}", plugin.distribution, error)
+        return _failure(f"plugin {name!r}", distribution, error)
     return None
 
 

@@ -24,9 +24,13 @@ class ProgressLine:
         self._done = 0
         self._shown_at, self._shown_tenth = 0.0, -1
 
-    def advance(self, steps: int = 1) -> None:
-        """Count steps as done and show the line where it is due."""
-        self._done += steps
+    def advance(self) -> None:
+        """Count a step as done and show the line where it is due."""
+        self.reach(self._done + 1)
+
+    def reach(self, done: int) -> None:
+        """Count so many steps as done and show the line where it is due."""
+        self._done = done
         tenth = 10 * self._done // max(self._total, 1)
         now = time.monotonic()
         finished = self._done >= self._total

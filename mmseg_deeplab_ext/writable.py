@@ -13,11 +13,8 @@ from mmseg_deeplab_ext.errors import ConfigError
 def check_output_folders(folders: Mapping[str, str | None]) -> None:
     """Make the folders and demand that files can be written into them.
 
-    Args:
-        folders: What names a folder (``--out``, ...) -> its path; None where there is none.
-
-    Raises:
-        ConfigError: One can't be made or written into; it names all of them, and why.
+    ``folders``: what names a folder (``--out``, ...) -> its path; None where there is none. The
+    message names all that can't be made or written into, and why.
     """
     problems = []
     for name, folder in folders.items():
@@ -35,14 +32,9 @@ def check_output_folders(folders: Mapping[str, str | None]) -> None:
 
 
 def problems_of_files(paths: Iterable[Path], *, overwrite: bool) -> list[str]:
-    """What is in the way of writing files.
+    """A sentence for each file that can't be written, its folder being there.
 
-    Args:
-        paths: The files; their folders are not made.
-        overwrite: Whether files that are there already may be replaced.
-
-    Returns:
-        A sentence for each file that can't be written.
+    With ``overwrite`` files that are there already may be replaced.
     """
     problems = [_problem_of_file(path, overwrite=overwrite) for path in paths]
     return [problem for problem in problems if problem]

@@ -210,5 +210,5 @@ def test_a_file_system_without_locks_is_no_obstacle(
     def no_locks(stream: Any, operation: int) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(download.fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     assert fetch(remote(server), tmp_path).read_bytes() == CONTENT

@@ -116,8 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     add_cfg_options(
-        parser,
-        example='model.backbone.output_stride=8 "model.decode_head.dilations=(1,12,24,36)"',
+        parser, example='model.backbone.output_stride=8 "model.decode_head.dilations=(1,12,24,36)"'
     )
     return parser
 

@@ -7,11 +7,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from mmseg_deeplab_ext.datasets.demo_dataset import (
-    DemoSpec,
-    make_demo_dataset,
-    remove_demo_dataset,
-)
+from mmseg_deeplab_ext.datasets.demo_dataset import DemoSpec, make_demo_dataset, remove_demo_dataset
 from mmseg_deeplab_ext.errors import DeepLabExtError
 
 

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmseg_deeplab_ext.launch.adapt.outputs import draw_predictions
     from mmseg_deeplab_ext.launch.arguments import common_parser, parse
     from mmseg_deeplab_ext.launch.config import load_config
-    from mmseg_deeplab_ext.launch.evaluation import evaluation_runner
+    from mmseg_deeplab_ext.launch.runner import evaluation_runner
 
     parser = common_parser("Evaluate a segmentor on the test split")
     parser.add_argument("checkpoint", help="checkpoint file")

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.launch.arguments import common_parser, parse
     from mmseg_deeplab_ext.launch.config import load_config
-    from mmseg_deeplab_ext.launch.training import training_runner
+    from mmseg_deeplab_ext.launch.runner import training_runner
 
     parser = common_parser("Train a segmentor")
     parser.add_argument(

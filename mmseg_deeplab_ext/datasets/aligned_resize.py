@@ -32,8 +32,7 @@ def resize_bilinear(
     Args:
         image: (height, width) or (height, width, channels), of any type.
         size: Height and width to resize to.
-        window: The part of the resized image to return, by default all of it; the rest is not
-            computed.
+        window: The part of the resized image to compute and return, by default all of it.
 
     Returns:
         float32. Values are not rounded, as TensorFlow's are not.
@@ -58,13 +57,7 @@ def resize_nearest(
 ) -> np.ndarray:
     """Resize labels as ``tf.image.resize_nearest_neighbor(align_corners=True)`` does.
 
-    Args:
-        labels: (height, width, ...), of any type.
-        size: Height and width to resize to.
-        window: The part of the resized labels to return, by default all of them.
-
-    Returns:
-        The labels; the type stays.
+    As :func:`resize_bilinear`, but of (height, width, ...), and the type stays.
     """
     for axis, part in enumerate(window or (slice(0, size[0]), slice(0, size[1]))):
         count = labels.shape[axis]

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from mmseg_deeplab_ext.atomic_files import remove_leftovers, write_atomically
@@ -59,12 +58,6 @@ class DemoSpec:
         }
 
 
-def _jpeg(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
 def _read_spec(marker: Path) -> DemoSpec | None:
     """The specification in a marker file; None where there is no such file."""
     if not marker.exists():
@@ -98,10 +91,7 @@ def _refuse_foreign_folder(out: Path, spec: DemoSpec) -> None:
 
 
 def remove_demo_dataset(out: Path) -> None:
-    """Delete the folder of a demo data set, finished or not.
-
-    Args:
-        out: The folder; nothing happens where it does not exist.
+    """Delete the folder of a demo data set, finished or not; nothing happens where there is none.
 
     Raises:
         DatasetError: The folder is not one of a demo data set, or holds other files too; nothing
@@ -124,24 +114,14 @@ def _missing(out: Path, name: str) -> bool:
     return not ((out / IMAGES / f"{name}.jpg").exists() and (out / LABELS / f"{name}.png").exists())
 
 
-def _colours() -> np.ndarray:
-    """Display colours of the labels; outlines have Pascal VOC's colour."""
-    colours = voc_colormap()
-    colours[: len(DEMO_PALETTE)] = DEMO_PALETTE
-    return colours
-
-
 def _write_scene(out: Path, name: str, spec: DemoSpec) -> None:
     scene = render_scene(int(name.rsplit("_", 1)[1]), seed=spec.seed)
-    write_atomically(out / IMAGES / f"{name}.jpg", _jpeg(scene.image))
-    write_atomically(out / LABELS / f"{name}.png", encode_label_png(scene.label, _colours()))
-
-
-def _clean_up(out: Path) -> None:
-    """Remove what only an unfinished data set needs, and what killed programs left behind."""
-    (out / _STARTED).unlink()
-    for folder in (out, *(out / name for name in (IMAGES, LABELS, LISTS))):
-        remove_leftovers(folder)
+    with io.BytesIO() as buffer:
+        Image.fromarray(scene.image).save(buffer, "JPEG", quality=88)
+        write_atomically(out / IMAGES / f"{name}.jpg", buffer.getvalue())
+    colours = voc_colormap()  # outlines keep Pascal VOC's
+    colours[: len(DEMO_PALETTE)] = DEMO_PALETTE
+    write_atomically(out / LABELS / f"{name}.png", encode_label_png(scene.label, colours))
 
 
 def make_demo_dataset(out: Path, spec: DemoSpec | None = None) -> int:
@@ -176,5 +156,7 @@ def make_demo_dataset(out: Path, spec: DemoSpec | None = None) -> int:
         write_atomically(path, "".join(f"{name}\n" for name in names).encode())
     content.update(classes=DEMO_CLASSES, palette=DEMO_PALETTE)
     write_atomically(out / MARKER, json.dumps(content, indent=1).encode())
-    _clean_up(out)
+    (out / _STARTED).unlink()
+    for folder in (out, *(out / name for name in (IMAGES, LABELS, LISTS))):
+        remove_leftovers(folder)  # of programs that were killed
     return len(todo)

@@ -7,7 +7,6 @@ interruption and made longer without changing what is there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -93,14 +92,7 @@ def _cross(rng: np.random.Generator) -> list[np.ndarray]:
     return [np.concatenate(quarters) / np.hypot(1, arm)]
 
 
-_OUTLINES: tuple[Callable[[np.random.Generator], list[np.ndarray]], ...] = (
-    _disc,
-    _rectangle,
-    _triangle,
-    _star,
-    _ring,
-    _cross,
-)
+_OUTLINES = (_disc, _rectangle, _triangle, _star, _ring, _cross)
 """Outlines of the classes 1, 2, ... within the unit circle: the outer polygon, then its hole."""
 
 
@@ -129,13 +121,8 @@ def _place_shapes(size: Size, rng: np.random.Generator) -> list[tuple[int, np.nd
         radius = rng.uniform(0.17, 0.31) * short_side
         margin = 0.8 * radius
         centre = rng.uniform([margin, margin], [size[1] - margin, size[0] - margin])
-        coverage = _coverage(
-            _OUTLINES[label - 1](rng),
-            size,
-            centre=centre,
-            radius=radius,
-            angle=rng.uniform(0, 2 * np.pi),
-        )
+        outline, angle = _OUTLINES[label - 1](rng), rng.uniform(0, 2 * np.pi)
+        coverage = _coverage(outline, size, centre=centre, radius=radius, angle=angle)
         candidate = placed + [(label, coverage)]
         if all(
             np.sum(mask * np.prod([1 - front for _, front in candidate[depth + 1 :]], axis=0))
@@ -174,12 +161,10 @@ def _shadow(coverage: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _outlines_ignored(label: np.ndarray) -> np.ndarray:
     """Set the pixels on both sides of every label boundary to `IGNORE_LABEL`."""
     boundary = np.zeros(label.shape, dtype=bool)
-    for axis in (0, 1):
-        change = np.diff(label, axis=axis) != 0
-        before, after = [(0, 1), (0, 0)], [(1, 0), (0, 0)]
-        if axis == 1:
-            before, after = before[::-1], after[::-1]
-        boundary |= np.pad(change, before) | np.pad(change, after)
+    for mask, values in ((boundary, label), (boundary.T, label.T)):
+        change = values[1:] != values[:-1]
+        mask[1:] |= change
+        mask[:-1] |= change
     return np.where(boundary, IGNORE_LABEL, label).astype(np.uint8)
 
 
@@ -193,15 +178,7 @@ def _photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def render_scene(number: int, *, seed: int = 0) -> Scene:
-    """Render one scene.
-
-    Args:
-        number: Which scene of the data set.
-        seed: Which data set; scenes of different seeds have nothing in common.
-
-    Returns:
-        The image and its labels, 97 to 129 pixels per side.
-    """
+    """Render one scene, of 97 to 129 pixels per side; those of two seeds have nothing in common."""
     rng = np.random.default_rng([seed, number])
     size = _SIZES[rng.integers(len(_SIZES))]
     image = random_surface(size, rng, colour=random_colour(rng), contrast=0.3)

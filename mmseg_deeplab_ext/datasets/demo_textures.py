@@ -9,7 +9,7 @@ learn.
 from __future__ import annotations
 
 import colorsys
-from typing import Callable, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -34,11 +34,7 @@ def _coordinates(size: Size, rng: np.random.Generator) -> tuple[np.ndarray, np.n
 
 
 def smooth_noise(size: Size, rng: np.random.Generator, *, cell: float) -> np.ndarray:
-    """Noise that varies over about ``cell`` pixels.
-
-    Returns:
-        Array (height, width), float32, within [0, 1].
-    """
+    """Noise that varies over about ``cell`` pixels: (height, width), float32, within [0, 1]."""
     grid = tuple(max(2, int(round(side / cell)) + 1) for side in size)
     coarse = Image.fromarray(rng.random(grid, dtype=np.float32))
     return np.clip(np.asarray(coarse.resize(size[::-1], Image.BICUBIC)), 0, 1)
@@ -77,35 +73,16 @@ def _grain(size: Size, rng: np.random.Generator) -> np.ndarray:
     return smooth_noise(size, rng, cell=2.2)
 
 
-_PATTERNS: tuple[Callable[[Size, np.random.Generator], np.ndarray], ...] = (
-    _plain,
-    _stripes,
-    _checks,
-    _dots,
-    _clouds,
-    _grain,
-)
+_PATTERNS = (_plain, _stripes, _checks, _dots, _clouds, _grain)
 
 
 def random_colour(rng: np.random.Generator) -> np.ndarray:
-    """Draw any muted colour.
-
-    Returns:
-        Array (3,), float32, red, green and blue within [0, 255].
-    """
+    """Draw any muted colour: (3,), float32, red, green and blue within [0, 255]."""
     return _rgb(rng.uniform([0, 0, 0.25], [1, 0.4, 0.95]))
 
 
 def shape_colour(rng: np.random.Generator, *, typical_hue: float) -> np.ndarray:
-    """Draw a vivid colour, mostly around a hue.
-
-    Args:
-        rng: Source of the colour.
-        typical_hue: The hue that `_TYPICAL` of the draws lie around, within [0, 1].
-
-    Returns:
-        Array (3,), float32, red, green and blue within [0, 255].
-    """
+    """Draw a vivid colour, (3,), float32, RGB in [0, 255], mostly around a hue in [0, 1]."""
     hue, saturation, value = rng.uniform([0, 0.45, 0.45], [1, 0.9, 0.98])
     if rng.random() < _TYPICAL:
         hue = (typical_hue + rng.normal(0, _HUE_SPREAD)) % 1
@@ -119,16 +96,9 @@ def _rgb(hsv: Sequence[float]) -> np.ndarray:
 def random_surface(
     size: Size, rng: np.random.Generator, *, colour: np.ndarray, contrast: float
 ) -> np.ndarray:
-    """Paint a surface around one colour.
+    """Paint a surface around one colour: (height, width, 3), float32, RGB within [0, 255].
 
-    Args:
-        size: Height and width in pixels.
-        rng: Source of the pattern and of the second colour.
-        colour: Main colour, (3,), within [0, 255].
-        contrast: How far the second colour lies from the first, 0 (the same) to 1 (any colour).
-
-    Returns:
-        Array (height, width, 3), float32, within [0, 255].
+    ``contrast`` is how far the second colour lies from the first: 0 (the same) to 1 (any).
     """
     pattern = _PATTERNS[rng.integers(len(_PATTERNS))](size, rng)[..., None]
     second = colour + contrast * (random_colour(rng) - colour)

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg_deeplab_ext import download
+from mmseg_deeplab_ext.download import RemoteFile
 from mmseg_deeplab_ext.errors import DatasetError
 
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file to fetch.
+def md5_archive(name: str, url: str, md5: str) -> RemoteFile:
+    """A file to fetch that is the wanted one if it has this MD5 digest, hexadecimal."""
 
-    Attributes:
-        name: Its name on disk.
-        url: Where it is.
-        md5: Digest of its content, hexadecimal.
-    """
-
-    name: str
-    url: str
-    md5: str
-
-    def find_fault(self, path: Path) -> str | None:
-        """Say how a file differs from this one; None where it has the digest."""
+    def find_fault(path: Path) -> str | None:
         found = _md5(path)
-        return None if found == self.md5 else f"has the MD5 digest {found} instead of {self.md5}"
+        return None if found == md5 else f"has the MD5 digest {found} instead of {md5}"
 
-
-def fetch(file: RemoteFile, folder: Path) -> Path:
-    """Return a file's path, downloading it where it is not there yet.
-
-    Args:
-        file: What to fetch.
-        folder: Where it is, or is to be put.
-
-    Returns:
-        The path; the content has the digest.
-
-    Raises:
-        DatasetError: The content has another digest, or the download failed.
-    """
-    remote = download.RemoteFile(
-        name=file.name,
-        url=file.url,
-        find_fault=file.find_fault,
-        unreachable=DatasetError,
-        damaged=DatasetError,
-    )
-    return download.fetch(remote, folder)
+    return RemoteFile(name, url, find_fault, unreachable=DatasetError, damaged=DatasetError)
 
 
 def _md5(path: Path) -> str:

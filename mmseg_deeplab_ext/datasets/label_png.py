@@ -12,12 +12,10 @@ IGNORE_LABEL = 255
 
 
 def voc_colormap() -> np.ndarray:
-    """Pascal VOC's display colours: the bits of a label, dealt out to red, green and blue in turn.
+    """Pascal VOC's display colours, (256, 3), uint8; row = label value.
 
-    The rule of the VOC development kit's ``VOClabelcolormap.m``.
-
-    Returns:
-        Array (256, 3), uint8; row = label value.
+    The bits of a label are dealt out to red, green and blue in turn: the rule of the VOC
+    development kit's ``VOClabelcolormap.m``.
     """
     labels = np.arange(256)
     colours = np.zeros((256, 3), dtype=np.uint8)
@@ -34,9 +32,6 @@ def encode_label_png(label: np.ndarray, colours: np.ndarray) -> bytes:
     Args:
         label: (height, width), uint8.
         colours: (256, 3), uint8; row = label value.
-
-    Returns:
-        The content of the PNG file.
     """
     picture = Image.fromarray(label)
     picture.putpalette(colours.tobytes())

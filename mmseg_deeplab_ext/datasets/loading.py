@@ -30,14 +30,10 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
-        """Load the image ``results["img_path"]``.
-
-        Args:
-            results: The sample.
+        """Load the image ``results["img_path"]``: (height, width, 3), BGR.
 
         Returns:
-            The sample with the image, (height, width, 3), BGR; None for an image that can't be
-            read where ``ignore_empty`` is set.
+            The sample; None for an image that can't be read where ``ignore_empty`` is set.
 
         Raises:
             DatasetError: The file is missing, or not an image that can be decoded.
@@ -104,17 +100,13 @@ class CheckedLoadAnnotations(LoadAnnotations):
     def _check_form(self, stored: np.ndarray, path: str, *, image_shape: Any) -> None:
         """Demand one whole number per pixel of the image."""
         if stored.ndim != 2 or stored.dtype.kind not in "bui":
+            used = f"imdecode_backend={self.imdecode_backend!r}"
+            hint = f" ({used} turns palette images into colours; 'pillow' does not)"
+            hint = "" if self.imdecode_backend == "pillow" else hint
             raise DatasetError(
                 f"{path}: a label map holds one whole number per pixel, but this file holds an "
                 f"array of shape {stored.shape} and type {stored.dtype}. Convert it to a palette "
-                "or greyscale image whose pixel values are the class numbers"
-                + (
-                    ""
-                    if self.imdecode_backend == "pillow"
-                    else f" (imdecode_backend={self.imdecode_backend!r} turns palette images into "
-                    "colours; 'pillow' does not)"
-                )
-                + "."
+                f"or greyscale image whose pixel values are the class numbers{hint}."
             )
         if image_shape is not None and tuple(image_shape[:2]) != stored.shape:
             raise DatasetError(

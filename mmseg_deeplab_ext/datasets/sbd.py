@@ -24,27 +24,16 @@ def convert_sbd(archive: Path, into: Path) -> set[str]:
     The archive is read once, front to back, and not unpacked: of its 1.4 GB only the labels are
     needed, since the images are Pascal VOC's.
 
-    Args:
-        archive: ``benchmark.tgz``.
-        into: Folder for ``<image name>.png``.
-
-    Returns:
-        The names of the images in SBD's own train and val lists together.
-
-    Raises:
-        DatasetError: The archive is damaged, lacks the lists or holds a label map that is none.
-        EnvironmentNotReadyError: SciPy is not installed.
+    Returns the names of the images in SBD's own train and val lists together.
     """
     colours = voc_colormap()
     names: dict[PurePosixPath, set[str]] = {}
-    size = archive.stat().st_size
-    progress = ProgressLine(f"converting {archive.name}", total=(size >> 20) + 1, unit="MB")
-    position = 0
+    total = (archive.stat().st_size >> 20) + 1
+    progress = ProgressLine(f"converting {archive.name}", total=total, unit="MB")
     try:
         with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
             for member in tar:
-                progress.advance((stream.tell() >> 20) - position)
-                position = stream.tell() >> 20
+                progress.reach(stream.tell() >> 20)
                 path = PurePosixPath(member.name)
                 if path in _LISTS:
                     names[path] = set(tar.extractfile(member).read().decode().split())
@@ -53,7 +42,7 @@ def convert_sbd(archive: Path, into: Path) -> set[str]:
                     (into / f"{path.stem}.png").write_bytes(encode_label_png(label, colours))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DatasetError(f"{archive} can't be read as an archive ({error}).") from error
-    progress.advance((size >> 20) + 1 - position)
+    progress.reach(total)
     if set(names) != _LISTS:
         absent = ", ".join(sorted(str(path) for path in _LISTS - set(names)))
         raise DatasetError(f"{archive} is not the archive of SBD: it lacks {absent}.")

@@ -61,7 +61,8 @@ class RandomScaleCrop(BaseTransform):
         self._ratios = _discrete_ratios(ratio_range, step)
         self.ratio_range = tuple(ratio_range)
         self.step = step
-        self.pad_val = {"img": 127.5, "seg": 255, **_by_kind(pad_val)}
+        given = pad_val if isinstance(pad_val, Mapping) else {"img": pad_val}
+        self.pad_val = {"img": 127.5, "seg": 255, **given}
         values = [np.asarray(value) for value in self.pad_val.values()]
         if len(values) != 2 or any(value.dtype.kind not in "uif" for value in values):
             raise ConfigError(
@@ -88,17 +89,7 @@ class RandomScaleCrop(BaseTransform):
         return [np.random.randint(0, margin + 1) for margin in margins]
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Scale, pad and crop ``img`` and the labels of a sample.
-
-        Args:
-            results: The sample; ``img`` is (height, width) or (height, width, channels).
-
-        Returns:
-            The sample, ``img`` and labels of ``crop_size``.
-
-        Raises:
-            ConfigError: ``pad_val`` has another number of channels than the image.
-        """
+        """Scale, pad and crop ``img``, (height, width[, channels]), and the labels of a sample."""
         old = results["img"].shape[:2]
         ratio = self._random_ratio()
         # TensorFlow fails on images that vanish; one pixel remains of them here.
@@ -112,18 +103,19 @@ class RandomScaleCrop(BaseTransform):
         for key in results.get("seg_fields", []):
             labels = resize_nearest(results[key], size, window=window)
             results[key] = self._padded(labels, self.pad_val["seg"])
-        return _with_sizes(results, old=old, scaled=size, shape=self.crop_size)
+        _say_sizes(results, old=old, scaled=size, shape=self.crop_size)
+        return results
 
     def _padded(self, image: np.ndarray, value: Any) -> np.ndarray:
         height, width = image.shape[:2]
         if (height, width) == self.crop_size:
             return image
-        padded = np.empty((*self.crop_size, *image.shape[2:]), image.dtype)
         if np.shape(value) not in ((), image.shape[2:]):
             raise ConfigError(
                 f"RandomScaleCrop: pad_val is {self.pad_val}, but an array to pad has the shape "
                 f"{image.shape}; expected a number, or one per channel."
             )
+        padded = np.empty((*self.crop_size, *image.shape[2:]), image.dtype)
         padded[height:] = value
         padded[:height, width:] = value
         padded[:height, :width] = image
@@ -170,20 +162,13 @@ class ResizeToRange(BaseTransform):
         self.as_original = as_original
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Resize ``img`` and the labels of a sample.
-
-        Args:
-            results: The sample; ``img`` is (height, width) or (height, width, channels).
-
-        Returns:
-            The sample, with ``img`` of float32.
-        """
+        """Resize ``img``, (height, width[, channels]), and the labels of a sample."""
         old = results["img"].shape[:2]
         size = tuple(self.range.size(torch.tensor(old)).tolist())
         results["img"] = resize_bilinear(results["img"], size)
         for key in results.get("seg_fields", []):
             results[key] = resize_nearest(results[key], size)
-        _with_sizes(results, old=old, scaled=size, shape=size)
+        _say_sizes(results, old=old, scaled=size, shape=size)
         if self.as_original:
             results["ori_shape"] = size
         return results
@@ -195,22 +180,11 @@ class ResizeToRange(BaseTransform):
         )
 
 
-def _with_sizes(
-    results: dict[str, Any],
-    *,
-    old: tuple[int, int],
-    scaled: tuple[int, int],
-    shape: tuple[int, int],
-) -> dict[str, Any]:
+def _say_sizes(results: dict, *, old: tuple, scaled: tuple, shape: tuple) -> None:
     """Say in a sample how it was resized, as MMCV's `Resize` does (width first), and its shape."""
     results["img_shape"] = shape
     results["scale"] = scaled[::-1]
     results["scale_factor"] = (scaled[1] / old[1], scaled[0] / old[0])
-    return results
-
-
-def _by_kind(pad_val: Any) -> Mapping[str, Any]:
-    return pad_val if isinstance(pad_val, Mapping) else {"img": pad_val}
 
 
 def _discrete_ratios(ratio_range: Any, step: Any) -> np.ndarray:

@@ -21,18 +21,19 @@ from pathlib import Path, PurePosixPath
 from typing import Iterable
 
 from mmseg_deeplab_ext.atomic_files import folder_made_whole, write_atomically
-from mmseg_deeplab_ext.datasets.download import RemoteFile, fetch
+from mmseg_deeplab_ext.datasets.download import md5_archive
 from mmseg_deeplab_ext.datasets.sbd import convert_sbd
+from mmseg_deeplab_ext.download import RemoteFile, fetch
 from mmseg_deeplab_ext.errors import DatasetError
 from mmseg_deeplab_ext.progress import ProgressLine
 from mmseg_deeplab_ext.wording import listed
 
-VOC_ARCHIVE = RemoteFile(
+VOC_ARCHIVE = md5_archive(
     name="VOCtrainval_11-May-2012.tar",
     url="https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
     md5="6cd6e144f989b92b3379bac3b3de84fd",
 )
-SBD_ARCHIVE = RemoteFile(
+SBD_ARCHIVE = md5_archive(
     name="benchmark.tgz",
     url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/"
     "benchmark.tgz",
@@ -58,7 +59,6 @@ class VocReport:
         folder: The VOC2012 folder.
         counts: Images per list; every one has its label.
         done: What was done or found done, one sentence each.
-        warnings: How the counts differ from the official ones.
     """
 
     folder: Path
@@ -109,21 +109,15 @@ def prepare_voc(
     done = [_prepare_base(folder, archives=archives, archive=voc)]
     if augmented:
         done.append(_prepare_augmented(folder, archives=archives, archive=sbd))
-    lists = ["train", "val", "trainval"] + ["aug"] * augmented
-    counts = {
-        name: len(read_list(_list_file(folder, name)))
-        for name in lists
-        if _list_file(folder, name).exists()
-    }
+    lists = {name: _list_file(folder, name) for name in OFFICIAL_COUNTS}
+    if not augmented:
+        del lists["aug"]
+    counts = {name: len(read_list(path)) for name, path in lists.items() if path.exists()}
     return VocReport(folder=folder, counts=counts, done=tuple(done))
 
 
 def read_list(path: Path) -> list[str]:
-    """Read the names in a list of a split.
-
-    Raises:
-        DatasetError: The file is missing.
-    """
+    """Read the names in a list of a split."""
     if not path.exists():
         raise DatasetError(f"the list {path} is missing.")
     return [line.strip() for line in path.read_text().splitlines() if line.strip()]
@@ -151,11 +145,8 @@ def _prepare_augmented(folder: Path, *, archives: Path, archive: RemoteFile) -> 
         return f"{labels} and aug.txt were there and complete; left untouched"
     path = fetch(archive, archives)
     with folder_made_whole(labels) as temporary:
-        in_sbd = convert_sbd(path, temporary)
-        in_voc = {
-            name for split in ("train", "val") for name in read_list(_list_file(folder, split))
-        }
-        names = sorted(in_sbd - in_voc)
+        in_voc = (read_list(_list_file(folder, split)) for split in ("train", "val"))
+        names = sorted(convert_sbd(path, temporary).difference(*in_voc))
         _demand_files((temporary / f"{name}.png" for name in names), what=f"{path} lacks labels")
         images = (folder / _IMAGES / f"{name}.jpg" for name in names)
         _demand_files(images, what=f"{folder} lacks images that SBD labels")
@@ -185,9 +176,8 @@ def _demand_complete(folder: Path, *, splits: tuple[str, ...], labels: str) -> N
             raise DatasetError(f"the list {_list_file(folder, split)} is empty.")
         files = [folder / _IMAGES / f"{name}.jpg" for name in names]
         files += [folder / labels / f"{name}.png" for name in names]
-        _demand_files(
-            files, what=f"{folder} is incomplete: {split}.txt names files that are missing"
-        )
+        fault = f"{folder} is incomplete: {split}.txt names files that are missing"
+        _demand_files(files, what=fault)
 
 
 def _demand_files(files: Iterable[Path], *, what: str) -> None:
@@ -201,24 +191,20 @@ def _demand_files(files: Iterable[Path], *, what: str) -> None:
 
 def _extract(archive: Path, prefix: PurePosixPath, into: Path) -> None:
     """Extract the part of a tar file below ``prefix``: plain files and folders only."""
-    progress = ProgressLine(
-        f"extracting {archive.name}", total=(archive.stat().st_size >> 20) + 1, unit="MB"
-    )
-    position = 0
+    total = (archive.stat().st_size >> 20) + 1
+    progress = ProgressLine(f"extracting {archive.name}", total=total, unit="MB")
     with tarfile.open(archive) as tar:
         for member in tar:
-            progress.advance((member.offset >> 20) - position)
-            position = member.offset >> 20
+            progress.reach(member.offset >> 20)
             target = _target(member, prefix, into)
             if target is None:
                 continue
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tar.extractfile(member) as source, target.open("wb") as copy:
-                shutil.copyfileobj(source, copy)
-    progress.advance((archive.stat().st_size >> 20) + 1 - position)
+            folder = target if member.isdir() else target.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            if member.isfile():
+                with tar.extractfile(member) as source, target.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+    progress.reach(total)
 
 
 def _target(member: tarfile.TarInfo, prefix: PurePosixPath, into: Path) -> Path | None:

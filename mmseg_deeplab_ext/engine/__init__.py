@@ -1,9 +1,8 @@
 """What configs name and MMEngine and MMSegmentation lack: hooks, wrappers, constructors."""
 
 from mmseg_deeplab_ext.engine.amp import CpuAmpOptimWrapper
+from mmseg_deeplab_ext.engine.batch_norm import FirstProcessBuffersHook, FreezeBatchNormHook
 from mmseg_deeplab_ext.engine.batch_size import GlobalBatchSizeHook
-from mmseg_deeplab_ext.engine.first_buffers import FirstProcessBuffersHook
-from mmseg_deeplab_ext.engine.freeze_batch_norm import FreezeBatchNormHook
 from mmseg_deeplab_ext.engine.last_layer import LastLayerOptimWrapperConstructor
 
 __all__ = [

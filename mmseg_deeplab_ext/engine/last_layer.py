@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from mmseg_deeplab_ext.config_values import is_number
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec, Logits
 
-HEAD_PREFIX = "decode_head."
-LOGITS = ".conv_seg."
+HEAD_PREFIX = HeadSpec.prefix
+LOGITS = f".{Logits.module}."
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -43,7 +45,7 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super()._validate_cfg()
         multiplier = self.paramwise_cfg.get("last_layer_gradient_multiplier", 1.0)
         logits_only = self.paramwise_cfg.get("last_layers_contain_logits_only", False)
-        if not isinstance(multiplier, Real) or isinstance(multiplier, bool) or not multiplier > 0:
+        if not is_number(multiplier, above=0):
             raise ConfigError(
                 f"last_layer_gradient_multiplier={multiplier!r} must be a number above 0, for "
                 "example 10"
@@ -56,14 +58,10 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.logits_only = logits_only
 
     def add_params(
-        self,
-        params: list[dict],
-        module: nn.Module,
-        prefix: str = "",
-        is_dcn_module: int | float | None = None,
+        self, params: list[dict], module: nn.Module, prefix: str = "", **kwargs: Any
     ) -> None:
         """Add a parameter group for each parameter; see the base class, which calls itself here."""
-        super().add_params(params, module, prefix=prefix, is_dcn_module=is_dcn_module)
+        super().add_params(params, module, prefix, **kwargs)
         if prefix:
             return
         names = {id(parameter): name for name, parameter in module.named_parameters()}

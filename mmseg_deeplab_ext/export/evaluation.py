@@ -30,16 +30,9 @@ def configured_resize(cfg: Config) -> ResizeRange | None:
 def export_notes(
     cfg: Config, *, crop_size: tuple[int, int] | None, resize: ResizeRange | None
 ) -> list[str]:
-    """What to tell of a config whose segmentor is exported.
+    """What the file does not do as the config's evaluation, and what is seldom meant of the crop.
 
-    Args:
-        cfg: A whole config.
-        crop_size: The size that the file pads to, if any.
-        resize: How the file resizes, if it does.
-
-    Returns:
-        What the file does not do as the evaluation, and what is seldom meant
-        (:func:`mmseg_deeplab_ext.launch.checks.recipe.config_notes`) of the crop in use.
+    ``crop_size`` is what the file pads to, ``resize`` how it resizes; None where it does not.
     """
     used = copy.deepcopy(cfg)
     used.model.data_preprocessor.test_cfg = dict(size=crop_size)

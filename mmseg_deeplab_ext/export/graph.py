@@ -57,10 +57,7 @@ class InferenceGraph(nn.Module):
         self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Label every pixel of an image.
-
-        Args:
-            image: uint8 [1, H, W, 3], RGB.
+        """Label every pixel of an image, uint8 [1, H, W, 3], RGB.
 
         Returns:
             Labels, int64 [1, H, W]; with ``probabilities`` those of all classes, too, float32

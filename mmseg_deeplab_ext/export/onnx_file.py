@@ -7,6 +7,7 @@ import inspect
 import os
 import warnings
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ from mmengine.config import Config
 
 from mmseg_deeplab_ext.atomic_files import file_made_whole
 from mmseg_deeplab_ext.config_values import whole_numbers
-from mmseg_deeplab_ext.errors import ConfigError, ExportError
+from mmseg_deeplab_ext.errors import ConfigError, EnvironmentNotReadyError, ExportError
 from mmseg_deeplab_ext.export.evaluation import configured_resize, export_notes
 from mmseg_deeplab_ext.export.graph import InferenceGraph
-from mmseg_deeplab_ext.export.onnx_packages import import_onnx_packages
 from mmseg_deeplab_ext.export.tracing import make_traceable
 from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
 from mmseg_deeplab_ext.inference.config import network_size, padded_size
@@ -36,6 +36,8 @@ _LOGITS = "logits"  # an output for the verification only
 # The newest operators used: Resize with aligned corners and Pad with computed sizes (11), ArgMax
 # with a rule for ties (12), Max of int64. 13 is read by everything that reads these.
 OPSET = 13
+_PACKAGES = {"onnx": "writes the file", "onnxruntime": "runs it, to verify it"}
+"""Optional package -> what it is needed for."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,13 @@ def export_onnx(
         raise ConfigError(f"crop_size={crop_size} and dynamic contradict each other: give one")
     if keep_size and resize is not None:
         raise ConfigError(f"resize={resize!r} and keep_size contradict each other: give one")
-    onnx, onnxruntime = import_onnx_packages()
+    onnx, onnxruntime = _import_packages()
     if not keep_size:
         resize = resize or configured_resize(cfg)
     segmentor, _ = load_segmentor(copy.deepcopy(cfg), checkpoint, device="cpu")
-    crop = None if dynamic else _checked(crop_size or padded_size(cfg))
+    crop = None if dynamic else crop_size or padded_size(cfg)
+    if crop is not None:
+        crop = whole_numbers("crop_size", crop, minimum=1, count=2)
     graph = InferenceGraph(segmentor, crop_size=crop, resize=resize, probabilities=probabilities)
     sizes = _image_sizes(crop, configured=network_size(cfg), resize=resize)
     notes = export_notes(cfg, crop_size=crop, resize=resize)
@@ -117,21 +121,26 @@ def export_onnx(
     return Exported(crop_size=crop, verified=verified, resize=resize, notes=notes)
 
 
-def _checked(crop_size: tuple[int, int] | None) -> tuple[int, int] | None:
-    return crop_size and whole_numbers("crop_size", crop_size, minimum=1, count=2)
+def _import_packages() -> list[Any]:
+    """Import what `_PACKAGES` names, in this order."""
+    modules, problems = [], []
+    for name, purpose in _PACKAGES.items():
+        try:
+            modules.append(import_module(name))
+        except ImportError as error:
+            problems.append(f"{name}, which {purpose} ({error})")
+    if problems:
+        raise EnvironmentNotReadyError(
+            f"The export needs {' and '.join(problems)}. Install it with `pip install "
+            f"{' '.join(_PACKAGES)}`, or this package with its extra `export`."
+        )
+    return modules
 
 
 def _image_sizes(
-    crop: tuple[int, int] | None,
-    *,
-    configured: tuple[int, int] | None,
-    resize: ResizeRange | None,
+    crop: tuple[int, int] | None, *, configured: tuple[int, int] | None, resize: ResizeRange | None
 ) -> list[tuple[int, int]]:
-    """Sizes of the images to trace and verify with, the first for both.
-
-    Raises:
-        ConfigError: images that are resized as wanted are larger than the crop.
-    """
+    """Sizes of the images to trace and verify with, the first for both."""
     if crop is None:
         # Both odd, then both even: paddings differ. Not below the configured size, which the
         # network may need (image_pooling with a crop_size). Resized, the shorter side is always
@@ -186,14 +195,7 @@ def _write(graph: InferenceGraph, path: Path, *, size: tuple[int, int]) -> None:
 
 
 def _declared(path: Path, *, num_classes: int, onnx: Any) -> Any:
-    """Write down the sizes of the outputs that don't depend on the image: batch and classes.
-
-    Returns:
-        The file's model.
-
-    Raises:
-        ExportError: the file is no valid ONNX.
-    """
+    """Write down the outputs' sizes that don't depend on the image; returns the file's model."""
     model = onnx.load(str(path))
     for output in model.graph.output:
         dims = output.type.tensor_type.shape.dim

@@ -43,15 +43,8 @@ def verify(
 ) -> list[Verified]:
     """Run the file and PyTorch on random images and compare.
 
-    Args:
-        path: the ONNX file, with the graph's logits as its last output: images show few of the
-            classes, and a mistake in the others changes no label.
-        graph: what it should compute, with its batch norms not folded.
-        sizes: height and width of each image.
-        onnxruntime: the package.
-
-    Raises:
-        ExportError: the file can't be run, or something differs.
+    The file has the graph's logits as its last output: images show few of the classes, and a
+    mistake in the others changes no label. The graph's batch norms are not folded.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; its warnings are about initializers it optimises away
@@ -105,12 +98,7 @@ def _verify_image(session: Any, graph: InferenceGraph, image: np.ndarray) -> Ver
 
 
 def _compare(
-    name: str,
-    expected: np.ndarray,
-    found: np.ndarray,
-    *,
-    tolerance: float,
-    size: tuple[int, ...],
+    name: str, expected: np.ndarray, found: np.ndarray, *, tolerance: float, size: tuple[int, ...]
 ) -> float:
     """The largest difference, which is within the tolerance."""
     error = float(np.abs(expected - found).max())

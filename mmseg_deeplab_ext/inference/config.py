@@ -11,9 +11,13 @@ from mmseg_deeplab_ext.config_view import leaf_datasets
 
 def test_pipeline(cfg: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The steps of a config's test data set, else its ``test_pipeline``; none if it has neither."""
+    return test_dataset(cfg).get("pipeline") or cfg.get("test_pipeline") or []
+
+
+def test_dataset(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config of the first data set to test on, without wrappers; empty if there is none."""
     loader = cfg.get("test_dataloader")
-    pipeline = next(leaf_datasets(loader["dataset"])).get("pipeline") if loader else None
-    return pipeline or cfg.get("test_pipeline") or []
+    return next(leaf_datasets(loader["dataset"])) if loader else {}
 
 
 def padded_size(cfg: Config) -> tuple[int, int] | None:
@@ -21,7 +25,7 @@ def padded_size(cfg: Config) -> tuple[int, int] | None:
 
     MMSegmentation pads only by ``data_preprocessor.test_cfg``. ``size`` is that of the training.
     """
-    return _size(_section(_preprocessor(cfg), "test_cfg").get("size"))
+    return _size((_preprocessor(cfg).get("test_cfg") or {}).get("size"))
 
 
 def crop_of(cfg: Config) -> tuple[int, int] | None:
@@ -29,7 +33,7 @@ def crop_of(cfg: Config) -> tuple[int, int] | None:
 
     That is the window's or else the size that images are padded to.
     """
-    return _size(_section(cfg.model, "test_cfg").get("crop_size")) or padded_size(cfg)
+    return _size((cfg.model.get("test_cfg") or {}).get("crop_size")) or padded_size(cfg)
 
 
 def network_size(cfg: Config) -> tuple[int, int] | None:
@@ -38,11 +42,7 @@ def network_size(cfg: Config) -> tuple[int, int] | None:
 
 
 def _preprocessor(cfg: Config) -> Mapping[str, Any]:
-    return _section(cfg.model, "data_preprocessor")
-
-
-def _section(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return parent.get(key) or {}
+    return cfg.model.get("data_preprocessor") or {}
 
 
 def _size(values: Sequence[int] | None) -> tuple[int, int] | None:

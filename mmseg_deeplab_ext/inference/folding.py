@@ -13,12 +13,6 @@ def folded(module: nn.Module) -> nn.Module:
     """Copy a module in evaluation mode, with every batch norm folded into its convolution.
 
     The kernels are multiplied in float64 and rounded once.
-
-    Args:
-        module: a module in float32 or float64; it is left as it is.
-
-    Returns:
-        A copy of the same type.
     """
     dtype = next(module.parameters()).dtype
     with torch.no_grad():

@@ -29,21 +29,7 @@ def image_labels(
     logits = configured_logits(segmentor, images, half=half)
     # One by one: logits at the size of large images fill the memory.
     for of_image, sample in zip(logits.split(1), samples):
-        yield labels_of(segmentor, of_image.float(), sample)
-
-
-def labels_of(segmentor: nn.Module, logits: Tensor, sample: SegDataSample) -> Tensor:
-    """Classes of one image from its logits at the padded size.
-
-    Args:
-        segmentor: whose logits they are; its ``align_corners`` and ``threshold`` count.
-        logits: [1, num_classes, H, W].
-        sample: its data sample: how much was padded, and the size of the file.
-
-    Returns:
-        [height, width] of the image's file.
-    """
-    (result,) = segmentor.postprocess_result(logits, [sample])
-    labels = result.pred_sem_seg.data[0]
-    del result.seg_logits, result.pred_sem_seg  # the sample may be kept for long
-    return labels
+        (result,) = segmentor.postprocess_result(of_image.float(), [sample])
+        labels = result.pred_sem_seg.data[0]
+        del result.seg_logits, result.pred_sem_seg  # the sample may be kept for long
+        yield labels

@@ -30,15 +30,18 @@ def load_segmentor(
 
     Returns:
         The segmentor, ready to predict, and the checkpoint's ``meta``, which may be empty.
-
-    Raises:
-        ConfigError: The device is not there.
-        CheckpointError: The checkpoint can't be read, or does not fit the segmentor.
     """
     place = _device(device)
     loaded = load_pth(checkpoint)
     model = init_model(cfg, None, device="cpu")
-    _take_weights(model, loaded, checkpoint=checkpoint)
+    state_dict = state_dict_of(loaded, source=checkpoint)
+    if is_address(checkpoint):
+        # Networks of ours compare TensorFlow's weights with themselves, and name the config
+        # keys to change; others can't take any.
+        network_of_model(model)
+        model.load_state_dict(state_dict, strict=False)
+    demand_weights(state_dict, model.state_dict(), source=checkpoint)
+    model.load_state_dict(state_dict, strict=False)
     model = revert_sync_batchnorm(model).to(place).eval()
     return model, loaded.get("meta") or {}
 
@@ -54,15 +57,3 @@ def _device(name: str | None) -> torch.device:
             "here. Choose another device, or `--device cpu`."
         )
     return device
-
-
-def _take_weights(model: nn.Module, loaded: Mapping[str, Any], *, checkpoint: str) -> None:
-    """Load all weights that a prediction needs, or raise a ``CheckpointError``."""
-    state_dict = state_dict_of(loaded, source=checkpoint)
-    if is_address(checkpoint):
-        # Networks of ours compare TensorFlow's weights with themselves, and name the config
-        # keys to change; others can't take any.
-        network_of_model(model)
-        model.load_state_dict(state_dict, strict=False)
-    demand_weights(state_dict, model.state_dict(), source=checkpoint)
-    model.load_state_dict(state_dict, strict=False)

@@ -12,16 +12,10 @@ from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 
 
 def network_logits(segmentor: nn.Module, images: Tensor, *, image_scale: float = 1.0) -> Tensor:
-    """Logits on the network's own grid.
+    """Logits [N, num_classes, h, w] of images [N, 3, H, W], on the network's own grid.
 
-    Args:
-        segmentor: one whose ``mode="tensor"`` returns logits.
-        images: [N, 3, H, W].
-        image_scale: what the images were scaled by: said to a decode head that pools windows of
-            the image (:class:`~mmseg_deeplab_ext.DeepLabV3PlusHead`); others have no use for it.
-
-    Returns:
-        [N, num_classes, h, w].
+    ``image_scale`` is what the images were scaled by: said to a decode head that pools windows of
+    the image (:class:`~mmseg_deeplab_ext.DeepLabV3PlusHead`); others have no use for it.
     """
     head = getattr(segmentor, "decode_head", None)
     if image_scale == 1 or not _takes_scale(head):
@@ -30,30 +24,19 @@ def network_logits(segmentor: nn.Module, images: Tensor, *, image_scale: float =
 
 
 def whole_logits(segmentor: nn.Module, images: Tensor, *, size: Sequence[int | Tensor]) -> Tensor:
-    """Logits at the size of the images, from the whole of them, whatever ``test_cfg`` says.
+    """Logits [N, num_classes, H, W] of whole images, [N, 3, H, W], whatever ``test_cfg`` says.
 
-    Args:
-        segmentor: one with a single decode head, which returns logits.
-        images: [N, 3, H, W].
-        size: (H, W); a graph that is traced has it as tensors, or as numbers where it is fixed.
-
-    Returns:
-        [N, num_classes, H, W].
+    ``size`` is (H, W); a traced graph has it as tensors, or as numbers where it is fixed.
     """
     align_corners = segmentor.decode_head.align_corners
     return resize_bilinear(network_logits(segmentor, images), size, align_corners=align_corners)
 
 
 def configured_logits(segmentor: nn.Module, images: Tensor, *, half: bool = False) -> Tensor:
-    """Logits at the size of the images, whole or from windows, as ``test_cfg`` says.
+    """Logits of images [N, 3, H, W], at their size, whole or from windows, as ``test_cfg`` says.
 
     MMSegmentation's own way, which heads with another kind of prediction (EncHead, Mask2Former)
-    have as well.
-
-    Args:
-        segmentor: any.
-        images: [N, 3, H, W].
-        half: compute in float16 on a GPU, in bfloat16 on a CPU.
+    have as well. ``half`` computes in float16 on a GPU, in bfloat16 on a CPU.
 
     Returns:
         [N, num_classes, H, W], or [N, 1, H, W] of a segmentor with one output channel.

@@ -30,17 +30,8 @@ def mean_probabilities(
 ) -> Tensor:
     """``predict_labels_multi_scale``: every scale is a pyramid of its own.
 
-    Args:
-        segmentor: one whose logits have a stride of 1 to 32.
-        images: [N, 3, H, W], normalised and padded.
-        scales: factors of their size.
-        flip: take the mirror images, too.
-
-    Returns:
-        [N, num_classes, H, W].
-
-    Raises:
-        ConfigError: the logits have no such stride.
+    From images [N, 3, H, W], normalised and padded, and with ``flip`` their mirror images too, at
+    ``scales`` of their size, to probabilities [N, num_classes, H, W].
     """
     total: Any = 0
     for scale in scales:
@@ -52,20 +43,10 @@ def mean_probabilities(
 def merged_logits(
     segmentor: nn.Module, images: Tensor, *, scales: Sequence[float], flip: bool, merge: str
 ) -> Tensor:
-    """``multi_scale_logits``: one pyramid.
+    """``multi_scale_logits``: one pyramid, merged by one of ``MERGES``.
 
-    Args:
-        segmentor: one whose logits have a stride of 1 to 32.
-        images: [N, 3, H, W], normalised and padded.
-        scales: factors of their size.
-        flip: take the mirror images, too.
-        merge: one of ``MERGES``.
-
-    Returns:
-        [N, num_classes, h, w], on the grid of the largest scale, at least that of the images.
-
-    Raises:
-        ConfigError: the logits have no such stride.
+    Arguments as above; returns [N, num_classes, h, w], on the grid of the largest scale, at least
+    that of the images.
     """
     merged = reduce(MERGES[merge], _views(segmentor, images, scales, flip=flip))
     return merged / (len(scales) * (1 + flip)) if merge == "avg" else merged

@@ -1,5 +1,4 @@
 """From a config file to a Runner.
 
-``config`` reads, ``checks`` look at it, ``adapt`` changes it, and ``runner`` builds what runs;
-``training`` and ``evaluation`` are these in their order.
+``config`` reads, ``checks`` look at it, ``adapt`` changes it, and ``runner`` builds what runs.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any, Sequence
+from typing import Sequence
 
 from mmengine.config import DictAction
 
@@ -14,13 +14,7 @@ from mmseg_deeplab_ext.launch.distributed import LAUNCHERS
 class CfgOptions(DictAction):
     """MMEngine's ``KEY=VALUE`` parser with a usage error in place of a traceback."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Add the pairs to the namespace's dictionary."""
         wrong = [value for value in values if not value.partition("=")[0] or "=" not in value]
         if wrong:
@@ -32,12 +26,7 @@ class CfgOptions(DictAction):
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, *, example: str) -> None:
-    """Add ``--cfg-options``, which parses to a dictionary.
-
-    Args:
-        parser: That of a tool.
-        example: Pairs that its users may want.
-    """
+    """Add ``--cfg-options``, which parses to a dictionary; the help shows an example of its own."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -49,14 +38,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, *, example: str) -> None:
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
-    """Start a parser with the arguments of training and evaluation.
-
-    Args:
-        description: What the tool does, in one sentence.
-
-    Returns:
-        A parser to which a tool adds its own arguments.
-    """
+    """Start a parser with the arguments that training and evaluation share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("config", help="config file (.py, .yml, .json)")
     parser.add_argument("--work-dir", help="directory for logs and checkpoints")
@@ -79,12 +61,7 @@ def common_parser(description: str) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse, and tell MMEngine the local rank by the environment variable that it reads.
-
-    Args:
-        parser: What ``common_parser`` returned.
-        argv: Arguments without the program's name; None takes those of the process.
-    """
+    """Parse, and tell MMEngine the local rank by the environment variable that it reads."""
     args = parser.parse_args(argv)
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     return args

@@ -21,10 +21,6 @@ def checked_loader(loader: Mapping[str, Any], *, ignore_index: int = 255) -> Map
 
     Subclasses of the stock transforms and other types stay as they are, as do the labels of data
     sets whose classes are not known.
-
-    Args:
-        loader: Config of a data loader; its data set may be nested in wrappers.
-        ignore_index: Label value of pixels that do not count.
     """
     loader = copy.deepcopy(loader)
     for leaf in leaf_datasets(loader["dataset"]):

@@ -45,26 +45,12 @@ LAUNCHERS: Mapping[str, LauncherVariables] = {
 
 
 def launched_world_size(launcher: str) -> int:
-    """Number of processes that the launcher started.
-
-    Args:
-        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
-
-    Raises:
-        ConfigError: The launcher is unknown, or its environment variables are not set.
-    """
+    """Number of processes that the launcher started; a ConfigError if its variables do not say."""
     return 1 if launcher == "none" else _variable(launcher, "world_size")
 
 
 def check_gpu_of_this_process(launcher: str) -> None:
-    """Stop where the launcher started more processes on this machine than it has GPUs.
-
-    Args:
-        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
-
-    Raises:
-        ConfigError: There are GPUs, but none left for this process.
-    """
+    """Stop where the launcher started more processes on this machine than it has GPUs."""
     if launcher == "none" or get_device() != "cuda":
         return
     local_rank, count = _variable(launcher, "local_rank"), torch.cuda.device_count()
@@ -84,16 +70,8 @@ def check_gpu_of_this_process(launcher: str) -> None:
 def connect_without_gpu(cfg: Config) -> list[str]:
     """Start the process group through gloo; nothing where there is a GPU, or one process only.
 
-    ``mmengine.dist.init_dist``, which does it otherwise, calls ``torch.cuda.set_device``.
-
-    Args:
-        cfg: Config with ``launcher`` set.
-
-    Returns:
-        Sentences for the log.
-
-    Raises:
-        ConfigError: The launcher's environment variables do not say where the first process is.
+    ``mmengine.dist.init_dist``, which does it otherwise, calls ``torch.cuda.set_device``. Returns
+    sentences for the log.
     """
     launcher = cfg.launcher
     if launcher == "none" or get_device() != "cpu" or is_distributed():

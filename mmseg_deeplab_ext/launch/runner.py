@@ -1,14 +1,14 @@
-"""The config's Runner, and all that our runs do otherwise than MMEngine's.
+"""From a config to the Runner of a training or an evaluation: what the tools call.
 
 MMEngine's Runner, loops and hooks call what is overridden here, and it is public: a further change
-of what happens at run time is a further method.
+of what happens at run time is a further method there.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -16,9 +16,16 @@ from mmseg.registry import RUNNERS
 
 from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.conversion.pth import reading
+from mmseg_deeplab_ext.conversion.weights import check_evaluable
+from mmseg_deeplab_ext.engine.batch_norm import FirstProcessBuffersHook
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.launch.adapt import adapt_evaluation, adapt_training
 from mmseg_deeplab_ext.launch.checked_loading import checked_loader
+from mmseg_deeplab_ext.launch.checks.before_start import check_config
+from mmseg_deeplab_ext.launch.checks.built_runner import check_runner
+from mmseg_deeplab_ext.launch.checks.larger_images import LargerImagesHook
 from mmseg_deeplab_ext.launch.distributed import check_gpu_of_this_process, connect_without_gpu
+from mmseg_deeplab_ext.writable import check_output_folders
 
 
 class CheckedRun:
@@ -60,15 +67,8 @@ def build_runner(
 ) -> Runner:
     """Build a config's Runner, connected to those of the other processes.
 
-    Args:
-        cfg: A whole config, adapted to this run and this machine.
-        changes: What it does otherwise than its ``runner_type``.
-        warnings: Sentences for its log.
-        notes: Sentences for its log.
-
-    Raises:
-        ConfigError: This process has no GPU, or the launcher did not say where the first process
-            is; or a class does not take a key of its config.
+    ``changes`` is what it does otherwise than the config's ``runner_type``; ``warnings`` and
+    ``notes`` are sentences for its log.
     """
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *connect_without_gpu(cfg)]
@@ -83,4 +83,77 @@ def build_runner(
     for level, sentences in ((logging.WARNING, warnings), (logging.INFO, notes)):
         for sentence in sentences:
             runner.logger.log(level, sentence)
+    return runner
+
+
+def training_runner(
+    cfg: Config,
+    *,
+    options: Mapping[str, Any] | None = None,
+    amp: bool = False,
+    resume: bool = False,
+    every_label: bool = False,
+) -> Runner:
+    """Build the Runner for a training, wherever it runs.
+
+    Args:
+        cfg: What ``load_config`` returned; it is changed in place.
+        options: The same ``--cfg-options``: a batch size per process given there wins.
+        amp: Train with automatic mixed precision.
+        resume: Go on from the latest checkpoint in the work directory, if there is one.
+        every_label: Read every label map first, not only a few.
+
+    Raises:
+        ConfigError: The config asks for something impossible on these processes, or the work
+            directory can't be written into. Running it raises a CheckpointError, before the first
+            iteration, if nothing of the weights in ``load_from`` fits.
+        CheckpointError: What the training starts from does not exist, or can't be read.
+        DatasetError: A file of the training or validation split is missing, or a label map that
+            was read is bad.
+    """
+    view = ConfigView.of(cfg, splits=("train", "val"))
+    warnings = check_config(view)
+    notes = adapt_training(cfg, options=options or {}, amp=amp, resume=resume)
+    check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
+    runner = build_runner(cfg, CheckedRun, warnings=warnings, notes=notes)
+    check_runner(runner, view, every_label=every_label)
+    if runner.world_size > 1:
+        runner.register_hook(FirstProcessBuffersHook())
+    return runner
+
+
+def evaluation_runner(
+    cfg: Config,
+    *,
+    checkpoint: str,
+    out: str | None = None,
+    tta: bool = False,
+    every_label: bool = False,
+) -> Runner:
+    """Build the Runner for an evaluation on the test split.
+
+    Args:
+        cfg: What ``load_config`` returned; it is changed in place.
+        checkpoint: File, or an address with a scheme that MMEngine knows.
+        out: Directory for the predicted label images, one PNG of class indices per image.
+        tta: Evaluate the config's ``tta_model`` (``--tta``).
+        every_label: Read every label map first, not only a few.
+
+    Raises:
+        ConfigError: The config lacks what an argument needs, or a folder can't be written into.
+            Running it raises one too, or a CheckpointError, before the first image, if the
+            checkpoint has other classes, or does not fit.
+        CheckpointError: The checkpoint does not exist.
+        DatasetError: A file of the test split is missing, or a label map that was read is bad.
+    """
+    check_evaluable(checkpoint)
+    # Before the checks: --tta changes which files the data sets need.
+    unused, notes = adapt_evaluation(cfg, checkpoint=checkpoint, out=out, tta=tta)
+    view = ConfigView.of(cfg, splits=("test",))
+    warnings = [*check_config(view), *unused]
+    show_dir = cfg.get("visualizer", {}).get("save_dir")
+    check_output_folders({"--work-dir": cfg.get("work_dir"), "--out": out, "--show-dir": show_dir})
+    runner = build_runner(cfg, CheckedEvaluation, warnings=warnings, notes=notes)
+    check_runner(runner, view, every_label=every_label)
+    runner.register_hook(LargerImagesHook())
     return runner

@@ -34,11 +34,7 @@ def batches(
 ) -> Iterator[list[Item]]:
     """Gather items with equal keys.
 
-    Args:
-        items: What to gather.
-        size: Length of a full batch. Batches are shorter at the end, and where items with many
-            different keys wait.
-        key: What all items of a batch share.
+    Batches have ``size`` items, fewer at the end, and where items with many different keys wait.
     """
     waiting: dict[Any, list[Item]] = defaultdict(list)
     for item in items:

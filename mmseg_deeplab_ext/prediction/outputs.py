@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Sequence
 
 import numpy as np
 from PIL import Image
@@ -51,25 +50,10 @@ class Outputs:
                 f"existing is {self.existing!r}; allowed are {', '.join(EXISTING)}."
             )
 
-    @property
-    def labels(self) -> Path:
-        """Folder of the label maps."""
-        return self.folder / LABELS
-
-    @property
-    def overlays(self) -> Path:
-        """Folder of the overlays."""
-        return self.folder / OVERLAYS
-
     def check(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Demand, before the work, that everything can be written; makes the folders.
 
-        Returns:
-            The pictures to predict: all, or with ``skip`` those that lack a file.
-
-        Raises:
-            PredictionError: Files exist already and are to be kept.
-            ConfigError: A folder can't be made, or no file can be written into it.
+        Returns the pictures to predict: all, or with ``skip`` those that lack a file.
         """
         if self.existing == "refuse":
             self._demand_absence(pictures)
@@ -93,12 +77,7 @@ class Outputs:
             )
 
     def write(
-        self,
-        picture: Picture,
-        label: np.ndarray,
-        image: np.ndarray | None,
-        *,
-        colours: np.ndarray,
+        self, picture: Picture, label: np.ndarray, image: np.ndarray | None, *, colours: np.ndarray
     ) -> None:
         """Write the files of one prediction; each appears whole or not at all.
 
@@ -107,9 +86,6 @@ class Outputs:
             label: (height, width), uint8: indices of classes.
             image: (height, width, 3), uint8, RGB; None where no overlays are wanted.
             colours: (256, 3), uint8; row = index of a class.
-
-        Raises:
-            UnwritableFileError: A file can't be written.
         """
         contents = [encode_label_png(label, colours)]
         if image is not None:
@@ -121,14 +97,14 @@ class Outputs:
                 reason = error.strerror or error
                 raise UnwritableFileError(f"{path} can't be written: {reason}") from error
 
-    def _paths(self, picture: Picture) -> Iterator[Path]:
-        yield self.labels / picture.name
-        if self.overlay:
-            yield self.overlays / picture.name
+    def _folders(self) -> list[Path]:
+        return [self.folder / name for name in (LABELS, OVERLAYS)[: 1 + self.overlay]]
+
+    def _paths(self, picture: Picture) -> list[Path]:
+        return [folder / picture.name for folder in self._folders()]
 
     def __str__(self) -> str:
-        places = [self.labels, self.overlays][: 1 + self.overlay]
-        return ", ".join(os.fspath(place) for place in places)
+        return ", ".join(map(str, self._folders()))
 
 
 def _overlay_png(image: np.ndarray, painted: np.ndarray, *, opacity: float) -> bytes:

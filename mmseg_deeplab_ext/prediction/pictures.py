@@ -35,7 +35,7 @@ class Picture:
 
 
 def find_pictures(arguments: Sequence[str | Path], *, out: Path) -> list[Picture]:
-    """Find the images that a command line names.
+    """Find the images that a command line names, in the order of the arguments, each once.
 
     The predictions' names mirror the tree of the images below the folder given, or below the
     folder that all arguments have in common. Where names differ in their suffix only, or in
@@ -48,12 +48,6 @@ def find_pictures(arguments: Sequence[str | Path], *, out: Path) -> list[Picture
             with a dot) is passed over in folders.
         out: Folder of the predictions: passed over in folders, and its ``labels`` and ``overlays``
             in globs too, so that no prediction is taken for an image.
-
-    Returns:
-        The pictures, in the order of the arguments, each once.
-
-    Raises:
-        PredictionError: There are no arguments, or some of them lead to no image.
     """
     if not arguments:
         raise PredictionError("No images were given. Name files, folders or globs.")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmseg.structures import SegDataSample
-from torch import nn
 
 from mmseg_deeplab_ext.errors import (
     ConfigError,
@@ -62,21 +60,8 @@ class PredictOptions:
     amp: bool = False
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A picture on the device.
-
-    Attributes:
-        picture: Which one.
-        inputs: (1, channels, height, width), normalised and padded.
-        sample: MMSegmentation's data sample: sizes of the file, and of the padding.
-        rgb: Gives the image for the overlay.
-    """
-
-    picture: Picture
-    inputs: torch.Tensor
-    sample: SegDataSample
-    rgb: Callable[[], np.ndarray]
+_Ready = Tuple[Picture, Prepared]
+"""A picture whose ``inputs``, (1, channels, height, width), are on the device, and padded."""
 
 
 def predict_files(
@@ -126,75 +111,70 @@ def predict_files(
     report = Report() if report is None else report
     report.total, report.passed_over = len(pictures), len(pictures) - len(wanted)
     report.crop = crop if mode == "whole" else None
-    _Run(model, preparation, outputs, colours=colours, options=options).predict(wanted, report)
+    _Run(model, preparation, outputs, colours, options, report).predict(wanted)
     return report
 
 
+@dataclass
 class _Run:
     """One run over some pictures: threads read and write, the calling one runs the segmentor."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        preparation: Preparation,
-        outputs: Outputs,
-        *,
-        colours: np.ndarray,
-        options: PredictOptions,
-    ) -> None:
-        self._model: Any = model  # what a segmentor has besides, its base class does not declare
-        self._preparation, self._outputs = preparation, outputs
-        self._colours, self._options = colours, options
-        self._device = next(model.parameters()).device
+    model: Any  # what a segmentor has besides, its base class does not declare
+    preparation: Preparation
+    outputs: Outputs
+    colours: np.ndarray
+    options: PredictOptions
+    report: Report
 
-    def predict(self, pictures: Sequence[Picture], report: Report) -> None:
+    def predict(self, pictures: Sequence[Picture]) -> None:
         """Predict all pictures; however this ends, the report then counts every file written."""
-        self._report, self._tally = report, Tally(report, total=len(pictures))
-        report.device = str(self._device)
+        self.tally = Tally(self.report, total=len(pictures))
+        self.device = next(self.model.parameters()).device
+        self.report.device = str(self.device)
         start = time.monotonic()
-        at_once = _THREADS + self._options.batch_size
+        at_once = _THREADS + self.options.batch_size
         try:
             with ThreadPoolExecutor(_THREADS) as pool:
                 prepared = bounded_map(pool, self._prepare, pictures, at_once=at_once)
                 for _ in bounded_map(pool, self._write, self._predict(prepared), at_once=at_once):
                     pass
         finally:
-            report.seconds = time.monotonic() - start
+            self.report.seconds = time.monotonic() - start
 
     def _predict(
         self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
-    ) -> Iterator[tuple[_Loaded, np.ndarray]]:
-        loaded, size = self._load(prepared), self._options.batch_size
-        for batch in batches(loaded, size=size, key=lambda each: each.inputs.shape):
+    ) -> Iterator[tuple[_Ready, np.ndarray]]:
+        ready, size = self._load(prepared), self.options.batch_size
+        for batch in batches(ready, size=size, key=lambda each: each[1].inputs.shape):
             yield from self._labels(batch)
 
     def _prepare(self, picture: Picture) -> tuple[Picture, Prepared | UnreadableImageError]:
         try:
-            return picture, self._preparation(picture.path)
+            return picture, self.preparation(picture.path)
         except UnreadableImageError as error:
             return picture, error
 
     def _load(
         self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
-    ) -> Iterator[_Loaded]:
+    ) -> Iterator[_Ready]:
         """Normalise and pad each image alone, so that its batch changes nothing about it."""
-        crop = self._report.crop
+        crop = self.report.crop
         for picture, each in prepared:
             if isinstance(each, UnreadableImageError):
-                self._tally.failed(picture, str(each))
+                self.tally.failed(picture, str(each))
                 continue
             if crop and any(side > most for side, most in zip(each.inputs.shape[-2:], crop)):
-                self._report.larger.append(picture.path)
+                self.report.larger.append(picture.path)
             data = {"inputs": [each.inputs], "data_samples": [each.sample]}
             try:
-                ready = self._model.data_preprocessor(data, training=False)
+                ready = self.model.data_preprocessor(data, training=False)
             except _NETWORK_ERRORS as error:
-                self._tally.failed(picture, self._reason(error))
+                self.tally.failed(picture, self._reason(error))
                 continue
             # Its sample, not ours: only that one knows the padding.
-            yield _Loaded(picture, ready["inputs"], ready["data_samples"][0], each.rgb)
+            yield picture, replace(each, inputs=ready["inputs"], sample=ready["data_samples"][0])
 
-    def _labels(self, batch: list[_Loaded]) -> Iterator[tuple[_Loaded, np.ndarray]]:
+    def _labels(self, batch: list[_Ready]) -> Iterator[tuple[_Ready, np.ndarray]]:
         """Predict a batch; if that fails, one image after the other."""
         try:
             labels = self._forward(batch)
@@ -204,42 +184,42 @@ class _Run:
             yield from zip(batch, labels)
             return
         if len(batch) == 1:
-            self._tally.failed(batch[0].picture, reason)
+            self.tally.failed(batch[0][0], reason)
             return
         for one in batch:
             yield from self._labels([one])
 
     def _reason(self, error: Exception) -> str:
         """Why the segmentor fails on an image; raises if it can't predict any other either."""
-        if self._device.type == "cuda":
+        if self.device.type == "cuda":
             # Some errors break CUDA for the rest of the process; then this call fails too.
-            torch.cuda.synchronize(self._device)
+            torch.cuda.synchronize(self.device)
         message = " ".join(str(error).split())
         short = isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError))
         if short or "DefaultCPUAllocator" in message:  # on CPUs a plain RuntimeError
-            place = f"too large for the memory of {self._device}"
+            place = f"too large for the memory of {self.device}"
             return f"{place}: {message} (--mode slide or resize needs less)"
         return f"the network fails on it: {message}"
 
-    def _forward(self, batch: list[_Loaded]) -> list[np.ndarray]:
+    def _forward(self, batch: list[_Ready]) -> list[np.ndarray]:
         """Predict images of one padded size; returns their labels, (height, width), uint8."""
-        inputs = torch.cat([each.inputs for each in batch])
-        samples = [each.sample for each in batch]
-        found = image_labels(self._model, inputs, samples, half=self._options.amp)
+        inputs = torch.cat([each.inputs for _, each in batch])
+        samples = [each.sample for _, each in batch]
+        found = image_labels(self.model, inputs, samples, half=self.options.amp)
         return [labels.to(torch.uint8).cpu().numpy() for labels in found]
 
-    def _write(self, result: tuple[_Loaded, np.ndarray]) -> None:
-        loaded, label = result
+    def _write(self, result: tuple[_Ready, np.ndarray]) -> None:
+        (picture, prepared), label = result
         try:
-            image = loaded.rgb() if self._outputs.overlay else None
-            self._outputs.write(loaded.picture, label, image, colours=self._colours)
+            image = prepared.rgb() if self.outputs.overlay else None
+            self.outputs.write(picture, label, image, colours=self.colours)
         except MemoryError:
-            self._tally.failed(loaded.picture, "its files are too large for the memory")
+            self.tally.failed(picture, "its files are too large for the memory")
         except UnwritableFileError as error:
-            if self._tally.unwritten(loaded.picture, str(error)) >= _UNWRITTEN_AT_MOST:
+            if self.tally.unwritten(picture, str(error)) >= _UNWRITTEN_AT_MOST:
                 raise PredictionError(
                     f"The files of {_UNWRITTEN_AT_MOST} images in a row can't be written: {error}. "
                     "Make room for them, and predict the rest."
                 ) from error
         else:
-            self._tally.predicted()
+            self.tally.predicted()

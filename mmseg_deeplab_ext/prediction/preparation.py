@@ -75,12 +75,7 @@ class Preparation:
         self._fit = fit
 
     def __call__(self, path: Path) -> Prepared:
-        """Prepare one file.
-
-        Raises:
-            UnreadableImageError: The file can't be read, is not an image that can be decoded, or
-                is one that a step of the pipeline fails on.
-        """
+        """Prepare one file; an UnreadableImageError says why it can't be."""
         loaded = _load(self._load, path)
         try:
             return self._finish(loaded)

@@ -41,12 +41,7 @@ class Report:
 
 
 class Tally:
-    """Counts images into a report as they are done, from any thread, and shows the progress.
-
-    Args:
-        report: To be filled in.
-        total: How many images are to be done.
-    """
+    """Counts images into a report as they are done, from any thread, and shows the progress."""
 
     def __init__(self, report: Report, *, total: int) -> None:
         self._report = report

@@ -8,13 +8,9 @@ from mmseg.models.segmentors import SegTTAModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseg_deeplab_ext.config_values import is_number
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.inference.scales import (
-    MERGES,
-    STOCK_TTA,
-    mean_probabilities,
-    merged_logits,
-)
+from mmseg_deeplab_ext.inference.scales import MERGES, STOCK_TTA, mean_probabilities, merged_logits
 from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from mmseg_deeplab_ext.registry import MODELS
@@ -104,14 +100,7 @@ class DeepLabTTAModel(SegTTAModel):
         return self.module.postprocess_result(scores, batch["data_samples"])
 
     def merged(self, images: Tensor) -> Tensor:
-        """Class scores of padded, normalised images.
-
-        Args:
-            images: [N, 3, H, W].
-
-        Returns:
-            [N, num_classes, H, W]; their argmax is the prediction.
-        """
+        """Class scores [N, num_classes, H, W] of padded, normalised images [N, 3, H, W]."""
         views = dict(scales=self.scales, flip=self.flip)
         if self.merge == SOFTMAX:
             return mean_probabilities(self.module, images, **views)
@@ -124,11 +113,8 @@ class DeepLabTTAModel(SegTTAModel):
 
 
 def _checked_scales(scales: Any) -> tuple[float, ...]:
-    good = isinstance(scales, (list, tuple)) and all(
-        isinstance(scale, (int, float)) and not isinstance(scale, bool) and scale > 0
-        for scale in scales
-    )
-    if not good or not scales:
+    listed = isinstance(scales, (list, tuple)) and len(scales) > 0
+    if not listed or not all(is_number(scale, above=0) for scale in scales):
         raise ConfigError(
             f"tta_model: scales={scales!r} must be a list of positive factors, such as (0.75, 1.0)"
         )

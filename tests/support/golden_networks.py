@@ -1,10 +1,13 @@
 """Build our network for a golden file's options and name its outputs as TensorFlow does."""
 
+import contextlib
 import functools
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
 from mmseg_deeplab_ext.specs.network import rules_of_model
@@ -14,6 +17,20 @@ from tests.support.deterministic import value
 
 TAP_INDEX = {4: 0, 8: 1, 16: 2}
 cached_value = functools.lru_cache(maxsize=None)(value)
+
+
+@functools.lru_cache(maxsize=None)
+def tensor_of(rule):
+    """The deterministic value of a rule's variable, as a tensor. Do not write into it."""
+    return torch.from_numpy(np.ascontiguousarray(rule.to_torch(value(rule.tf_name, rule.shape))))
+
+
+@contextlib.contextmanager
+def without_random_weights():
+    """Convolutions start at no values: random ones take longer to draw than to compute with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_ConvNd, "reset_parameters", lambda self: None)
+        yield
 
 
 def normalised(image, options):
@@ -57,11 +74,12 @@ class GoldenNetwork(nn.Module):
         super().__init__()
         self.options = options
         self.spec = golden_families.spec_of(options)
-        self.backbone = golden_families.build(self.spec, options)
-        if options["mode"] == "network":
-            self.decode_head = build_head(options)
-        elif options["mode"] == "classify":
-            self.classifier = nn.Conv2d(self.spec.channels, options["num_classes"], 1)
+        with without_random_weights():
+            self.backbone = golden_families.build(self.spec, options)
+            if options["mode"] == "network":
+                self.decode_head = build_head(options)
+            elif options["mode"] == "classify":
+                self.classifier = nn.Conv2d(self.spec.channels, options["num_classes"], 1)
         self._fill()
         self.eval()
 
@@ -77,11 +95,7 @@ class GoldenNetwork(nn.Module):
 
     def _fill(self):
         state = {k: v for k, v in self.state_dict().items() if "num_batches_tracked" not in k}
-        filled = {}
-        for rule in self.rules():
-            filled[rule.torch_name] = torch.from_numpy(
-                np.ascontiguousarray(rule.to_torch(cached_value(rule.tf_name, rule.shape)))
-            )
+        filled = {rule.torch_name: tensor_of(rule) for rule in self.rules()}
         assert filled.keys() == state.keys()
         self.load_state_dict(filled, strict=False)
 

@@ -38,7 +38,7 @@ def variables(network, *, seed=0):
     names = {rule.tf_name: rule.shape for rule in network.rules()}
     if network.imagenet_classes:
         scope, classes = network.backbone.scope, network.imagenet_classes
-        names[f"{scope}/logits/weights"] = (1, 1, 512, classes)
+        names[f"{scope}/logits/weights"] = (1, 1, network.backbone.channels, classes)
         names[f"{scope}/logits/biases"] = (classes,)
     return {name: cached_value(name, shape, seed) for name, shape in names.items()}
 
@@ -53,6 +53,6 @@ def write_network(prefix, network, **more):
 def packed(folder):
     """A folder as a ``.tar.gz``, under its own name, as the model zoo has them."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
         tar.add(str(folder), arcname=folder.name)
     return buffer.getvalue()

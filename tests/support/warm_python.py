@@ -5,7 +5,7 @@ and then forks for every command: the fork takes over the caller's arguments, fo
 and standard streams, and runs the command, from the import of this package to the interpreter's
 end. What is true only where nothing was imported before is tested with `processes` instead.
 
-python warm_python.py serve SOCKET                  until its standard input ends
+python warm_python.py serve SOCKET                  until it is stopped, or its standard input ends
 python warm_python.py call SOCKET [ARGUMENT ...]    as ``python [ARGUMENT ...]``
 """
 
@@ -25,8 +25,9 @@ from pathlib import Path
 
 # What commands import that is not of this package.
 STACK = (
-    *("mmengine.runner", "mmseg.apis", "mmseg.datasets", "mmseg.engine", "mmseg.models"),
-    "torch.distributed.launcher.api",
+    *("mmengine.runner", "mmseg.apis", "mmseg.datasets", "mmseg.engine", "mmseg.evaluation"),
+    *("mmseg.models", "torch._dynamo", "torch.distributed.launcher.api"),
+    *("matplotlib.pyplot", "prettytable", "yapf.yapflib.yapf_api"),
 )
 STREAMS = (0, 1, 2)
 READY = b"warm\n"
@@ -53,8 +54,15 @@ def warm_python(folder: Path):
     try:
         yield command
     finally:
+        server.terminate()
+        server.wait()
         server.stdin.close()
-        server.wait(timeout=30)
+        server.stdout.close()
+
+
+def unformatted(text: str, **options: object) -> tuple[str, bool]:
+    """Stand in for yapf: half a second for each of six times that a training prints its config."""
+    return text, False
 
 
 def serve(address: str) -> None:
@@ -62,9 +70,9 @@ def serve(address: str) -> None:
     for module in STACK:
         importlib.import_module(module)
 
+    sys.modules["yapf.yapflib.yapf_api"].FormatCode = unformatted
     gc.collect()
     gc.freeze()  # what is collected never is copied never
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for those who supervise
     listener = Listener(address, backlog=16)
     os.write(1, READY)
     while True:
@@ -73,11 +81,13 @@ def serve(address: str) -> None:
         with listener.accept() as connection:
             if os.fork() == 0:
                 return supervise(connection)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 def supervise(connection: Connection) -> None:
     """Run one call in a child, which alone returns, and tell the caller how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     call = connection.recv()
     streams = [recv_handle(connection) for _ in STREAMS]
     child = os.fork()

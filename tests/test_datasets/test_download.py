@@ -8,7 +8,8 @@ from typing import Any, Iterator
 
 import pytest
 
-from mmseg_deeplab_ext.datasets.download import RemoteFile, fetch
+from mmseg_deeplab_ext.datasets.download import md5_archive
+from mmseg_deeplab_ext.download import RemoteFile, fetch
 from mmseg_deeplab_ext.errors import DatasetError
 from tests.support.file_server import FileServer, serve
 
@@ -24,7 +25,7 @@ def server() -> Iterator[FileServer]:
 
 def remote(server: FileServer, **changes: Any) -> RemoteFile:
     md5 = hashlib.md5(CONTENT).hexdigest()
-    return RemoteFile(**{"name": "big.tar", "url": server.url("big.tar"), "md5": md5, **changes})
+    return md5_archive(**{"name": "big.tar", "url": server.url("big.tar"), "md5": md5, **changes})
 
 
 def test_a_file_with_the_digest_is_taken(server: FileServer, tmp_path: Path) -> None:

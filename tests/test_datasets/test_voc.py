@@ -18,9 +18,10 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from mmseg_deeplab_ext.datasets import voc as voc_module
-from mmseg_deeplab_ext.datasets.download import RemoteFile
+from mmseg_deeplab_ext.datasets.download import md5_archive
 from mmseg_deeplab_ext.datasets.label_png import voc_colormap
 from mmseg_deeplab_ext.datasets.voc import OFFICIAL_COUNTS, prepare_voc
+from mmseg_deeplab_ext.download import RemoteFile
 from mmseg_deeplab_ext.errors import DatasetError
 from tests.support.file_server import FileServer, serve
 from tests.support.voc_layout import snapshot, write_list, write_voc_folder
@@ -91,7 +92,7 @@ def server() -> Iterator[FileServer]:
 
 def remote(server: FileServer, name: str, content: bytes, md5: str | None = None) -> RemoteFile:
     server.files[name] = content
-    return RemoteFile(name, server.url(name), md5 or hashlib.md5(content).hexdigest())
+    return md5_archive(name, server.url(name), md5 or hashlib.md5(content).hexdigest())
 
 
 def archives(

@@ -7,11 +7,10 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch import evaluation, training
+from mmseg_deeplab_ext.launch import runner
 from mmseg_deeplab_ext.launch.checks import before_start
 from mmseg_deeplab_ext.launch.config import load_config
-from mmseg_deeplab_ext.launch.evaluation import evaluation_runner
-from mmseg_deeplab_ext.launch.training import training_runner
+from mmseg_deeplab_ext.launch.runner import evaluation_runner, training_runner
 
 
 @pytest.fixture
@@ -27,15 +26,14 @@ def checked(monkeypatch):
     models = []
     problems = {lambda view: models.append(view.config.get("model")): ConfigError}
     monkeypatch.setattr(before_start, "PROBLEMS", problems)
-    for module in (training, evaluation):
-        monkeypatch.setattr(module, "check_runner", lambda runner, view, every_label: None)
-        monkeypatch.setattr(
-            module,
-            "build_runner",
-            lambda cfg, changes, warnings, notes: SimpleNamespace(
-                cfg=cfg, warnings=warnings, world_size=1, register_hook=lambda hook: None
-            ),
-        )
+    monkeypatch.setattr(runner, "check_runner", lambda runner, view, every_label: None)
+    monkeypatch.setattr(
+        runner,
+        "build_runner",
+        lambda cfg, changes, warnings, notes: SimpleNamespace(
+            cfg=cfg, warnings=warnings, world_size=1, register_hook=lambda hook: None
+        ),
+    )
     return models
 
 

@@ -4,8 +4,6 @@ A failure names the array. Look at the arrays in the order of the network (conv1
 layer_4, layer_7, ...): the first one that differs is where the mistake is.
 """
 
-import functools
-
 import numpy as np
 import pytest
 import torch
@@ -24,23 +22,27 @@ TOLERANCE = {  # (our type, stored type): share of max|reference|
 }
 
 
-@functools.lru_cache(maxsize=1)
-def golden_network(name):
+@pytest.fixture(scope="module", params=NETWORKS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def network(name):
     return GoldenNetwork(MANIFEST["networks"][name]["options"])
 
 
-def run(name, dtype):
-    options = MANIFEST["networks"][name]["options"]
+def run(network, dtype):
+    options = network.options
     image = make_image(*options["image_size"], options["image_seed"])
     # TensorFlow normalises in float32, whatever the type of the network.
-    return golden_network(name).to(dtype).outputs(normalised(image, options).to(dtype))
+    return network.to(dtype).outputs(normalised(image, options).to(dtype))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_output_equals_tensorflows(name):
+def test_every_output_equals_tensorflows(name, network):
     references = reduced(name), full(name)
     for dtype in (torch.float32, torch.float64):  # widening last: the weights stay exact
-        outputs = run(name, dtype)
+        outputs = run(network, dtype)
         for array, described in MANIFEST["networks"][name]["arrays"].items():
             if array == "prediction":
                 _check_prediction(name, outputs["logits"], references)
@@ -61,11 +63,9 @@ def _check_prediction(name, logits, references):
         assert np.array_equal(expected, references[1]["prediction"][0])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_variable_of_the_graph_has_one_rule(name):
-    options = MANIFEST["networks"][name]["options"]
-    rules = golden_network(name).rules()
-    assert len({rule.tf_name for rule in rules}) == len(rules) == options["n_variables"]
+def test_every_variable_of_the_graph_has_one_rule(network):
+    rules = network.rules()
+    assert len({rule.tf_name for rule in rules}) == len(rules) == network.options["n_variables"]
 
 
 def test_the_goldens_cover_every_network_and_odd_and_even_sizes():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mmseg_deeplab_ext
+from tests.conftest import STACKLESS, TESTS
 from tests.support.processes import run_python
 
 REPO = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "backbones": {"config_values", "layers", "registry", "specs"},
     "decode_heads": {"config_values", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},
-    "segmentors": {"inference", "layers", "registry"},
+    "segmentors": {"config_values", "inference", "layers", "registry"},
     "checkpoints": {"atomic_files", "download", "wording", "writable"},
     "conversion": {
         *("atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
@@ -48,7 +49,7 @@ MAY_IMPORT = {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
         *("registry", "tool_paths", "wording"),
     },
-    "engine": {"config_values", "registry"},
+    "engine": {"config_values", "registry", "specs"},
     "inference": {"config_view", "conversion", "layers", "specs"},
     "launch": {
         *("config_values", "config_view", "conversion", "datasets", "engine", "inference"),
@@ -197,3 +198,18 @@ def test_all_sources_are_valid_for_python_3_8():
         files += folder.rglob("*.py")
     for path in files:
         ast.parse(path.read_text(encoding="utf-8"), filename=str(path), feature_version=(3, 8))
+
+
+def test_the_tests_that_are_named_stackless_load_nothing_of_a_stack() -> None:
+    run_python(
+        f"""
+        import sys
+        import pytest
+
+        sys.modules.update(dict.fromkeys(["mmengine", "mmcv", "mmseg"]))  # an import of them fails
+        tests = {[str(TESTS / name) for name in STACKLESS]}
+        code = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *tests])
+        sys.exit(code)
+        """,
+        cwd=REPO,
+    )

@@ -60,7 +60,7 @@ def forward(monkeypatch):
 
     def set_first(first):
         def wrapped(run, batch):
-            first(run, [each.picture.path.stem for each in batch])
+            first(run, [picture.path.stem for picture, _ in batch])
             return original(run, batch)
 
         monkeypatch.setattr(predict_module._Run, "_forward", wrapped)
@@ -222,7 +222,7 @@ def test_an_error_that_breaks_the_gpu_is_not_taken_for_the_images(
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     def fail(run, names):
-        run._device = torch.device("cuda")
+        run.device = torch.device("cuda")
         broken()
 
     monkeypatch.setattr(torch.cuda, "synchronize", broken)

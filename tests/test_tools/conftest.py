@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mmseg_deeplab_ext.datasets.demo_dataset import DemoSpec, make_demo_dataset
-from tests.support.warm_python import warm_python
+from tests.support.warm_python import unformatted, warm_python
 from tests.test_tools.slurm_stubs import SCONTROL, SRUN
 
 REPO = Path(__file__).resolve().parents[2]
@@ -86,6 +86,13 @@ def write_config(tmp_path_factory, data_root):
         return run
 
     return write
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _configs_are_not_formatted():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("yapf.yapflib.yapf_api.FormatCode", unformatted)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from mmseg.models.utils import resize
 from mmseg.utils import get_palette
 from PIL import Image
 
+from mmseg_deeplab_ext.checkpoints import zoo
 from mmseg_deeplab_ext.checkpoints.reader import open_checkpoint
-from mmseg_deeplab_ext.conversion import addresses as loader
 from mmseg_deeplab_ext.errors import (
     CheckpointError,
     CheckpointMismatchError,
@@ -160,7 +160,7 @@ def test_tensorflows_weights_predict_the_same(predict, net, peer, tmp_path, monk
     if scheme == "tf-zoo":
         address = "tf-zoo://mobilenetv2_dm05_coco_voc_trainaug"
         path = net.tf[len("tf://") :]
-        monkeypatch.setattr(loader, "open_entry", lambda place: open_checkpoint(path))
+        monkeypatch.setattr(zoo, "open_entry", lambda place: open_checkpoint(path))
     image = picture(40, 60)
     assert predict(save(tmp_path / "a.png", image), weights=address) == 0
     assert np.array_equal(label(tmp_path / "out/labels/a.png"), expected(peer, image))
@@ -433,7 +433,7 @@ def test_an_image_too_large_for_the_gpus_memory_is_reported_and_the_rest_of_its_
     forward = predict_module._Run._forward
 
     def short_of_memory(run, batch):
-        if any(one.picture.path.stem == "b" for one in batch):
+        if any(picture.path.stem == "b" for picture, _ in batch):
             raise torch.cuda.OutOfMemoryError("Tried to allocate 2.00 GiB")
         return forward(run, batch)
 

@@ -18,7 +18,7 @@ from mmseg.utils import register_all_modules
 from PIL import Image
 
 from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
-from mmseg_deeplab_ext.launch.adapt.batch_size import share_global_batch
+from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.arguments import common_parser, parse
 from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.launch.config import load_config

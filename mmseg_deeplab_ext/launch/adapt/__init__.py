@@ -1,4 +1,4 @@
-"""Who changes a config after it was read: these two functions, through the modules in here.
+"""Who changes a config after it was read: these two functions, step by step.
 
 Every step changes the config in place, and returns sentences that say what it changed for a reason
 that the user did not give. A new one goes into the list, where its order can be seen.
@@ -10,8 +10,8 @@ from typing import Any, Mapping
 
 from mmengine.config import Config
 
+from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.adapt.amp import enable_amp
-from mmseg_deeplab_ext.launch.adapt.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.adapt.cpu import adapt_to_cpu
 from mmseg_deeplab_ext.launch.adapt.outputs import write_predictions
 from mmseg_deeplab_ext.launch.adapt.start import choose_start, restore_seed
@@ -22,22 +22,7 @@ from mmseg_deeplab_ext.launch.distributed import launched_world_size
 def adapt_training(
     cfg: Config, *, options: Mapping[str, Any], amp: bool, resume: bool
 ) -> list[str]:
-    """Make a config that of this training on these processes, in place.
-
-    Args:
-        cfg: What ``load_config`` returned.
-        options: ``--cfg-options``.
-        amp: Whether ``--amp`` was given.
-        resume: Whether ``--resume`` was given.
-
-    Returns:
-        Sentences for the log.
-
-    Raises:
-        ConfigError: The config has no counterpart with mixed precision, or these processes can't
-            share its batch.
-        CheckpointError: The training can't start from what it names.
-    """
+    """Make a config that of this training on these processes; returns sentences for the log."""
     if resume:
         cfg.resume = True
     return [
@@ -52,20 +37,7 @@ def adapt_training(
 def adapt_evaluation(
     cfg: Config, *, checkpoint: str, out: str | None, tta: bool
 ) -> tuple[list[str], list[str]]:
-    """Make a config that of this evaluation, in place.
-
-    Args:
-        cfg: What ``load_config`` returned.
-        checkpoint: What is evaluated.
-        out: ``--out``.
-        tta: Whether ``--tta`` was given.
-
-    Returns:
-        Sentences for the log: (warnings, information).
-
-    Raises:
-        ConfigError: The config lacks what an option needs.
-    """
+    """Make a config that of this evaluation; returns (warnings, information) for the log."""
     cfg.load_from = checkpoint
     cfg.resume = False
     warnings = use_tta(cfg) if tta else []

@@ -14,11 +14,7 @@ _GPU_ONLY_KEYS = ("loss_scale", "dtype", "use_fsdp")
 
 
 def enable_amp(cfg: Config) -> list[str]:
-    """Switch a training to automatic mixed precision (``--amp``).
-
-    Raises:
-        ConfigError: The config's optimizer wrapper has no mixed-precision counterpart.
-    """
+    """Switch a training to automatic mixed precision (``--amp``)."""
     wrapper = cfg.optim_wrapper
     kind = wrapper.get("type", PLAIN)
     if kind in (AMP, CPU_AMP):

@@ -13,13 +13,10 @@ def draw_predictions(
     """Let the visualisation hook draw every prediction.
 
     Args:
-        cfg: Config with ``default_hooks.visualization``.
+        cfg: Config with ``default_hooks.visualization``; without it a ConfigError is raised.
         show: Open a window per image.
         wait_time: Seconds that a window stays.
         directory: Where to save the pictures, below its ``vis_data/vis_image``.
-
-    Raises:
-        ConfigError: The config has no visualisation hook.
     """
     hook = cfg.get("default_hooks", {}).get("visualization")
     if hook is None:
@@ -37,11 +34,7 @@ def draw_predictions(
 
 
 def write_predictions(cfg: Config, directory: str) -> None:
-    """Let the metric write the predicted label images.
-
-    Raises:
-        ConfigError: The config has no metric that can.
-    """
+    """Let the metric write the predicted label images into a directory (``--out``)."""
     evaluators = cfg.test_evaluator
     if not isinstance(evaluators, (list, tuple)):
         evaluators = [evaluators]

@@ -13,7 +13,7 @@ from mmseg_deeplab_ext.errors import CheckpointNotFoundError
 
 
 def choose_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> list[str]:
-    """Choose between ``load_from`` and the interrupted run's checkpoint.
+    """Choose between ``load_from`` and the interrupted run's checkpoint (``--resume``).
 
     MMEngine resumes from ``load_from`` where there is one. A second stage of training, whose config
     names the first one's checkpoint there, would go on at the end of the *first*. So a
@@ -21,14 +21,6 @@ def choose_start(cfg: Config, *, options: Mapping[str, Any], resume: bool) -> li
     there is one, what ``--resume`` resumes from. One given as an option stays what MMEngine makes
     of it, and so does one of a config file that says ``resume=True`` itself, unless it is a
     TensorFlow checkpoint, which holds no state to resume.
-
-    Args:
-        cfg: Config with ``work_dir`` and ``resume`` set.
-        options: ``--cfg-options``.
-        resume: Whether ``--resume`` was given.
-
-    Raises:
-        CheckpointNotFoundError: The training starts from a file that does not exist.
     """
     path = cfg.get("load_from")
     if path is None:
@@ -61,9 +53,6 @@ def restore_seed(cfg: Config) -> list[str]:
     with a newly drawn one, so that the order of the images would start anew. Setting the seed
     beforehand mends that. The state of the random generators (augmentation, dropout) is not
     stored and starts anew all the same.
-
-    Raises:
-        CheckpointError: The work directory names a checkpoint that is gone, or can't be read.
     """
     if not cfg.get("resume"):
         return []

@@ -16,9 +16,6 @@ def use_tta(cfg: Config) -> list[str]:
 
     A ``DeepLabTTAModel`` scales and flips by itself: every data set keeps its own test pipeline.
     Other models are fed by ``tta_pipeline``, which makes their copies.
-
-    Raises:
-        ConfigError: A key is missing, or the two do not go together.
     """
     if cfg.get("tta_model") is None:
         raise ConfigError(

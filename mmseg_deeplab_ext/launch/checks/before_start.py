@@ -26,15 +26,7 @@ NOTES: tuple[Check, ...] = (notes_on_keys, notes_on_recipe)
 def check_config(view: ConfigView) -> list[str]:
     """Demand that a run is possible, as far as can be seen without building anything.
 
-    Args:
-        view: The config, as the run will use it.
-
-    Returns:
-        Warnings for the log.
-
-    Raises:
-        ConfigError: The config contradicts itself.
-        DatasetError: A file of a data set is missing.
+    Returns warnings for the log.
     """
     for find, error in PROBLEMS.items():
         lines = find(view)

@@ -9,23 +9,14 @@ from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.conversion.addresses import is_address
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch.checks.labels import check_labels
-from mmseg_deeplab_ext.launch.checks.loaded_checkpoint import CheckpointFitsHook
-from mmseg_deeplab_ext.launch.unwrap import segmentor_in
+from mmseg_deeplab_ext.launch.checks.loaded_checkpoint import CheckpointFitsHook, segmentor_in
 from mmseg_deeplab_ext.specs.network import network_of_model
 
 
 def check_runner(runner: Runner, view: ConfigView, *, every_label: bool) -> None:
     """Demand what needs the processes, or the model, to be there.
 
-    Args:
-        runner: What will run.
-        view: Its config, as it was checked before.
-        every_label: Read every label map, not only a few.
-
-    Raises:
-        ConfigError: TensorFlow's weights are for a network that is none of ours. Running it raises
-            one too, or a CheckpointError, if the checkpoint does not fit.
-        DatasetError: A label map that was read is bad.
+    What is wrong with the checkpoint in ``load_from`` shows when the Runner loads it.
     """
     check_labels(view, every=every_label, share=get_dist_info())
     _check_takes_tensorflow_weights(runner)

@@ -10,11 +10,7 @@ from mmseg_deeplab_ext.config_view import ConfigView, DatasetView, step_name
 def problems_of_class_counts(view: ConfigView) -> list[str]:
     """Find heads and label checks that have another number of classes than the data sets.
 
-    Returns:
-        Lines of one message; each names both counts, and the keys to change.
-
-    Raises:
-        ConfigError: A data set's type is unknown.
+    Each line names both counts, and the keys to change.
     """
     problems = [
         f"{key} is {found}, but {dataset} ({dataset.split}_dataloader) has {len(dataset.classes)} "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Iterable, Iterator
 
 from mmengine.dataset import BaseDataset
 from mmseg.datasets import PascalVOCDataset
@@ -16,9 +15,7 @@ from mmseg.datasets import PascalVOCDataset
 from mmseg_deeplab_ext.config_view import ConfigView, DatasetView
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES
 from mmseg_deeplab_ext.tool_paths import tool_path
-
-_FILES_NAMED = 5
-"""How many missing files a message lists."""
+from mmseg_deeplab_ext.wording import listed
 
 _DOCS = "https://mmsegmentation.readthedocs.io/en/latest/user_guides/2_dataset_prepare.html"
 
@@ -30,12 +27,7 @@ def problems_of_files(view: ConfigView) -> list[str]:
     ``img_path`` and ``seg_map_path`` is checked. Labels are demanded only where the pipeline
     loads them. Data sets on remote storage are not checked: that would take a request per file.
 
-    Returns:
-        Lines of one message: for each data set its folders, lists or files that are missing, or
-        that its list is empty, with the first few names; then the commands that bring the data.
-
-    Raises:
-        ConfigError: A data set's type is unknown.
+    The lines say what each data set lacks; the last ones are the commands that bring the data.
     """
     problems: list[str] = []
     advice: list[str] = []
@@ -78,26 +70,14 @@ def _missing_files(dataset: DatasetView) -> str:
         return "it has no samples: its list, or its folder of images, is empty."
     keys = ["img_path"] + ["seg_map_path"] * dataset.needs_labels
     paths = [sample[key] for sample in dataset.samples for key in keys if sample.get(key)]
-    missing = list(_not_there(paths))
+    # One listing per folder instead of one look per file: over a network file system that is the
+    # difference between a second and a minute.
+    split = [os.path.split(path) for path in paths]
+    listings = {folder: _files_in(folder) for folder in {folder for folder, _ in split}}
+    missing = [path for path, (at, name) in zip(paths, split) if name not in listings[at]]
     if not missing:
         return ""
-    named = ", ".join(missing[:_FILES_NAMED])
-    more = f" and {len(missing) - _FILES_NAMED} more" if len(missing) > _FILES_NAMED else ""
-    return f"{len(missing)} of {len(paths)} files are missing: {named}{more}."
-
-
-def _not_there(paths: Iterable[str]) -> Iterator[str]:
-    """Filter the files that do not exist, with one listing per folder instead of one look per file.
-
-    Over a network file system that is the difference between a second and a minute.
-    """
-    listings: dict[str, set[str]] = {}
-    for path in paths:
-        folder, name = os.path.split(path)
-        if folder not in listings:
-            listings[folder] = _files_in(folder)
-        if name not in listings[folder]:
-            yield path
+    return f"{len(missing)} of {len(paths)} files are missing: {listed(missing, most=5)}."
 
 
 def _files_in(folder: str) -> set[str]:

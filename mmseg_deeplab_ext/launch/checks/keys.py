@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.engine.batch_size import KEY as GLOBAL_BATCH_SIZE
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.wording import listed
 
 # Read from the config by the Runner, besides its parameters, and by this package's tools.
 _MORE_KEYS = (
@@ -30,21 +31,13 @@ _MORE_KEYS = (
 _TEST_CFG_KEYS = ("mode", "crop_size", "stride")
 """What MMSegmentation's EncoderDecoder reads of ``model.test_cfg``."""
 _ALIKE = 0.85
-_PLACES_NAMED = 4
 
 
 def check_options(options: Mapping[str, Any], cfg: Config) -> None:
-    """Refuse options that nothing will read.
+    """Refuse ``--cfg-options`` that nothing will read.
 
-    Deeper keys need no check: the class that gets an argument it doesn't know raises.
-
-    Args:
-        options: ``--cfg-options``, dotted keys to values.
-        cfg: The config as it was read from its file.
-
-    Raises:
-        ConfigError: An option's first key is unknown, or a variable of the config file: its value
-            was used while the file was read, and setting it now changes nothing.
+    Those are unknown first keys, and variables of the config file: their values were used while
+    it was read. Deeper keys need no check: the class that gets an argument it doesn't know raises.
     """
     read = _read_keys()
     for option in options:
@@ -66,9 +59,6 @@ def notes_on_keys(view: ConfigView) -> list[str]:
     """Find keys of a config file that nothing reads, beside one that is read and looks alike.
 
     A config file may have variables of its own, so this is no more than a suspicion.
-
-    Returns:
-        Sentences for the log.
     """
     dicts = {key: value for key, value in view.config.items() if isinstance(value, dict)}
     places = {
@@ -94,12 +84,11 @@ def _used_up(option: str, *, key: str, cfg: Config, read: set[str]) -> str:
         if name in read
         for place in _places_of(cfg[key], value=cfg[name], name=name)
     ]
-    more = " and more" if len(places) > _PLACES_NAMED else ""
     return (
         f"--cfg-options {option}: {key!r} is a variable of the config file; its value was used "
         "when the file was read, and setting it now changes nothing. Set "
         + (
-            f"what holds the same value: {', '.join(places[:_PLACES_NAMED])}{more}."
+            f"what holds the same value: {listed(places, most=4)}."
             if places
             else "the keys that were made from it, such as train_cfg.max_iters or "
             "train_dataloader.dataset.data_root, or change the file."

@@ -25,18 +25,12 @@ _THREADS = 8
 def check_labels(view: ConfigView, *, every: bool = False, share: tuple[int, int] = (0, 1)) -> int:
     """Load label maps of a config's data sets as the run will, through their own checks.
 
-    Args:
-        view: The config. Label maps of data sets whose classes are unknown, or on remote storage,
-            are not read.
-        every: Read every label map; else 32 of each data set, evenly spread.
-        share: (this process, number of processes): with ``every``, each reads its part.
+    Those of data sets whose classes are unknown, or on remote storage, are not read; of the others
+    ``every`` one, else 32 of each data set, evenly spread. With ``every``, a process reads its
+    ``share``: (this process, number of processes).
 
-    Returns:
-        How many label maps were read.
-
-    Raises:
-        DatasetError: Label maps can't be read, or hold values that are none of the classes; it
-            says what is wrong with the first few of each data set.
+    Returns how many label maps were read. What is wrong with the first few of each data set is in
+    the message of a DatasetError.
     """
     read, problems = 0, []
     for part in view.datasets:

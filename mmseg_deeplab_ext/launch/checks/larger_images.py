@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmseg_deeplab_ext.launch.unwrap import segmentor_in
+from mmseg_deeplab_ext.launch.checks.loaded_checkpoint import segmentor_in
 
 
 class LargerImagesHook(Hook):
@@ -30,16 +30,14 @@ class LargerImagesHook(Hook):
         if self._said or crop is None or mode == "slide":
             return
         for image, sample in zip(data_batch["inputs"], data_batch["data_samples"]):
-            if not isinstance(image, Tensor) or all(
-                side <= most for side, most in zip(image.shape[-2:], crop)
-            ):
-                continue
-            height, width = image.shape[-2:]
-            runner.logger.info(
-                f"{sample.get('img_path')} ({height} x {width}) is larger than "
-                f"model.data_preprocessor.test_cfg.size={tuple(crop)}; such images are evaluated "
-                "as they are, where TensorFlow's eval.py fails. Raise that size, or resize the "
-                "images in the test pipeline."
-            )
-            self._said = True
-            return
+            # The copies of TestTimeAug come as lists.
+            height, width = image.shape[-2:] if isinstance(image, Tensor) else (0, 0)
+            if height > crop[0] or width > crop[1]:
+                runner.logger.info(
+                    f"{sample.get('img_path')} ({height} x {width}) is larger than "
+                    f"model.data_preprocessor.test_cfg.size={tuple(crop)}; such images are "
+                    "evaluated as they are, where TensorFlow's eval.py fails. Raise that size, or "
+                    "resize the images in the test pipeline."
+                )
+                self._said = True
+                return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -12,9 +12,14 @@ from mmseg_deeplab_ext.conversion.dataset_meta import CLASSES_BY_NUMBER, DATA_SE
 from mmseg_deeplab_ext.conversion.pth import state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights, notes_on_start
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.launch.unwrap import segmentor_in
+from mmseg_deeplab_ext.wording import listed
 
-_NAMES_SHOWN = 5
+
+def segmentor_in(model: Any) -> Any:
+    """The segmentor: distributed training and test-time augmentation wrap it (``module``)."""
+    while not hasattr(model, "decode_head") and hasattr(model, "module"):
+        model = model.module
+    return model
 
 
 def check_loaded(
@@ -25,25 +30,11 @@ def check_loaded(
     source: str,
     training: bool,
 ) -> list[str]:
-    """Demand that a checkpoint's weights and class names fit.
+    """Demand that the weights and class names of a loaded checkpoint fit a model and a data set.
 
-    A training may start from other classes, or from a part of the weights; that is said only.
-
-    Args:
-        checkpoint: What was loaded, with ``state_dict`` and ``meta``, or a bare state dict.
-        model: The segmentor, an ``nn.Module``, perhaps wrapped (``module``).
-        classes: Class names of the data set; None if it names none.
-        source: Where the checkpoint comes from, for the messages.
-        training: Whether a training starts from it; else it is evaluated.
-
-    Returns:
-        Sentences for the log: what a training does not get from the checkpoint; that the names
-        differ, and nothing tells whether the classes do.
-
-    Raises:
-        CheckpointError: It is no checkpoint, or its weights do not fit; in training: none does.
-        ConfigError: In an evaluation: a class has another number in the checkpoint than in the
-            data set. Only said where a checkpoint's names are a guess (CLASSES_BY_NUMBER).
+    An evaluation needs all weights, and classes with the same numbers (unless the checkpoint's
+    names are a guess, CLASSES_BY_NUMBER). A training may start from other classes, or from a part
+    of the weights; that is said only. Returns sentences for the log.
     """
     notes = []
     if not is_address(source):  # networks of ours compare TensorFlow's weights with themselves
@@ -53,14 +44,7 @@ def check_loaded(
         else:
             demand_weights(found, wanted, source=source)
     meta = checkpoint.get("meta") or {}
-    trained = (meta.get("dataset_meta") or {}).get("classes")
-    return notes + _check_names(
-        trained,
-        classes,
-        source=source,
-        training=training,
-        guessed=bool(meta.get(CLASSES_BY_NUMBER)),
-    )
+    return [*notes, *_check_names(meta, classes, source=source, training=training)]
 
 
 class CheckpointFitsHook(Hook):
@@ -72,67 +56,46 @@ class CheckpointFitsHook(Hook):
     def __init__(
         self, classes: Sequence[str] | None, source: str, *, training: bool = False
     ) -> None:
-        self._classes = classes
-        self._source = source
-        self._training = training
+        self._fit = dict(classes=classes, source=source, training=training)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Raise, or log, as :func:`check_loaded` says."""
-        notes = check_loaded(
-            checkpoint,
-            model=runner.model,
-            classes=self._classes,
-            source=self._source,
-            training=self._training,
-        )
-        for note in notes:
+        for note in check_loaded(checkpoint, model=runner.model, **self._fit):
             runner.logger.info(note)
 
 
 def _check_names(
-    trained: Sequence[str] | None,
-    classes: Sequence[str] | None,
-    *,
-    source: str,
-    training: bool,
-    guessed: bool,
-) -> list[str]:
+    meta: Mapping[str, Any], classes: Sequence[str] | None, *, source: str, training: bool
+) -> Iterator[str]:
+    trained = (meta.get("dataset_meta") or {}).get("classes")
     if not trained or not classes or len(trained) != len(classes):
-        return []
-    ours = [_normal(name) for name in classes]
-    theirs = [_normal(name) for name in trained]
+        return
+    ours, theirs = ([str(name).strip().lower() for name in names] for names in (classes, trained))
     differing = [number for number, name in enumerate(theirs) if name != ours[number]]
     if not differing:
-        return []
-    shown = ", ".join(
-        f"{number}: {trained[number]!r} / {classes[number]!r}"
-        for number in differing[:_NAMES_SHOWN]
-    )
-    shown += ", ..." * (len(differing) > _NAMES_SHOWN)
+        return
+    pairs = [f"{number}: {trained[number]!r} / {classes[number]!r}" for number in differing]
+    shown = listed(pairs, most=5)
     if training:
-        return [
+        yield (
             f"{source} and the data set have other classes (checkpoint / data set): {shown}. The "
             "training starts from the last layer of those."
-        ]
-    if guessed:
-        if len(theirs) not in DATA_SETS:
-            return []
-        return [
-            f"{source} has as many classes as a data set whose names are not those of this one "
-            f"(that data set / this one): {shown}. The scores mean something only if it was "
-            "trained for this one's, in this order."
-        ]
-    if any(theirs[number] in ours for number in differing):
+        )
+    elif meta.get(CLASSES_BY_NUMBER):
+        if len(theirs) in DATA_SETS:
+            yield (
+                f"{source} has as many classes as a data set whose names are not those of this one "
+                f"(that data set / this one): {shown}. The scores mean something only if it was "
+                "trained for this one's, in this order."
+            )
+    elif any(theirs[number] in ours for number in differing):
         raise ConfigError(
             f"{source} numbers its classes otherwise than the data set (checkpoint / data set): "
             f"{shown}. Evaluate it on the data set it was trained for, or give this one the "
             f"checkpoint's order: test_dataloader.dataset.metainfo=dict(classes={list(trained)})"
         )
-    return [
-        f"{source} and the data set name their classes differently (checkpoint / data set): "
-        f"{shown}. The scores mean something only if these are the same classes."
-    ]
-
-
-def _normal(name: str) -> str:
-    return str(name).strip().lower()
+    else:
+        yield (
+            f"{source} and the data set name their classes differently (checkpoint / data set): "
+            f"{shown}. The scores mean something only if these are the same classes."
+        )

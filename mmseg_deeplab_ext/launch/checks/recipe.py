@@ -19,14 +19,8 @@ _CROPS = ("RandomScaleCrop", "RandomCrop")
 def config_notes(cfg: Mapping[str, Any], *, training: bool) -> list[str]:
     """Look for settings that TensorFlow's DeepLab would run too, with worse results.
 
-    Values that are impossible are passed over: the classes they are for refuse them.
-
-    Args:
-        cfg: A whole config; the model may be wrapped (``module``).
-        training: Whether the run trains; else only what evaluation uses is looked at.
-
-    Returns:
-        Sentences for the log.
+    Values that are impossible are passed over: the classes they are for refuse them. Of what only
+    a training uses, a config that is to predict is not asked. Returns sentences for the log.
     """
     return notes_on_recipe(ConfigView.of(cfg, splits=("train",) if training else ()))
 

@@ -1,9 +1,10 @@
-"""Fine-tuning with the batch statistics left alone, TensorFlow's fine_tune_batch_norm=False."""
+"""Hooks for the moving statistics of batch norms: left alone, or the same in all processes."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -30,3 +31,21 @@ class FreezeBatchNormHook(Hook):
         for module in runner.model.modules():
             if isinstance(module, _BatchNorm):
                 module.eval()
+
+
+@HOOKS.register_module()
+class FirstProcessBuffersHook(Hook):
+    """Give every process the first one's buffers before a validation.
+
+    Without synchronised batch norm each process keeps moving statistics of its own images, and
+    each would validate its part of the data with another network than the checkpoint's.
+    TensorFlow's DeepLab keeps the statistics of its first clone too. MMEngine's
+    ``SyncBuffersHook`` averages them, but after the iteration's checkpoint was written.
+    """
+
+    priority = "LOW"  # after EMAHook has put its averages into the model
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Broadcast the buffers of the process with rank 0."""
+        for buffer in runner.model.buffers():
+            broadcast(buffer)

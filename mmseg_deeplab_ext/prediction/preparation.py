@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
+from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.config_view import step_name
 from mmseg_deeplab_ext.datasets.image_files import UNDECODABLE, fault_of
 from mmseg_deeplab_ext.errors import ConfigError, ImageFileError, UnreadableImageError
@@ -69,9 +70,10 @@ class Preparation:
                 "The test pipeline must start with a step that loads the image and end with "
                 f"PackSegInputs; that of {cfg.filename} is {', '.join(names) or 'empty'}."
             )
-        self._load, self._change, self._pack = (
-            Compose(part) for part in (checked_steps(steps[:1]), steps[1:-1], steps[-1:])
-        )
+        with building("test pipeline"):
+            self._load, self._change, self._pack = (
+                Compose(part) for part in (checked_steps(steps[:1]), steps[1:-1], steps[-1:])
+            )
         self._fit = fit
 
     def __call__(self, path: Path) -> Prepared:

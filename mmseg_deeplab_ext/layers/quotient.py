@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 _PIECES = (2.0**8, 2.0**16, 2.0**24, 2.0**32)
-"""Steps per unit in which a quotient is cut: pieces of 8 bits. So a piece times a divisor of 16
-bits is exact in float32, and so is what is left after the last."""
+"""Steps per unit in which a quotient is cut: each piece has 8 bits, so that its product with a
+divisor of 16 bits is exact in float32, and so is that of what is left after the last."""
 
 
 def quotient(dividend: Tensor, divisor: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
 from mmseg_deeplab_ext.inference.config import network_size, padded_size
 from mmseg_deeplab_ext.inference.folding import folded
 from mmseg_deeplab_ext.inference.load import load_segmentor
+from mmseg_deeplab_ext.launch.checks.before_start import check_inference_config
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 from mmseg_deeplab_ext.writable import problems_of_files
 
@@ -34,7 +35,7 @@ PREDICTIONS = "SemanticPredictions"
 PROBABILITIES = "SemanticProbabilities"
 _LOGITS = "logits"  # an output for the verification only
 # The newest operators used: Resize with aligned corners and Pad with computed sizes (11), ArgMax
-# with a rule for ties (12), Slice and Clip of int64. 13 is read by everything that reads these.
+# with a rule for ties (12), Max of int64. 13 is read by everything that reads these.
 OPSET = 13
 _PACKAGES = {"onnx": "writes the file", "onnxruntime": "runs it, to verify it"}
 """Optional package -> what it is needed for."""
@@ -102,6 +103,7 @@ def export_onnx(
     onnx, onnxruntime = _import_packages()
     if not keep_size:
         resize = resize or configured_resize(cfg)
+    check_inference_config(cfg)
     segmentor, _ = load_segmentor(copy.deepcopy(cfg), checkpoint, device="cpu")
     crop = None if dynamic else crop_size or padded_size(cfg)
     if crop is not None:

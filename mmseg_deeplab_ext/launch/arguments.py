@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import Sequence
 
 from mmengine.config import DictAction
 
 from mmseg_deeplab_ext.conversion.plain_loading import TRUST_FLAG, trust_checkpoints
 from mmseg_deeplab_ext.launch.distributed import LAUNCHERS
+
+_DICTIONARY = re.compile(r"\bdict\(|(^|[\[(,])\s*['\"]?\{")
 
 
 class CfgOptions(DictAction):
@@ -20,6 +23,13 @@ class CfgOptions(DictAction):
         wrong = [value for value in values if not value.partition("=")[0] or "=" not in value]
         if wrong:
             parser.error(f"{option_string} takes KEY=VALUE pairs, but got {' '.join(wrong)!r}")
+        nested = [value for value in values if _DICTIONARY.search(value.partition("=")[2])]
+        if nested:
+            parser.error(
+                f"{option_string} takes numbers, words and lists of them, but no dictionaries: "
+                f"{' '.join(nested)!r}. Set their keys one by one, such as "
+                "param_scheduler.0.power=1, or write them into the config file"
+            )
         try:
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:  # DictAction's word for unbalanced brackets

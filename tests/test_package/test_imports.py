@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "errors": set(),
     "hosts": set(),
     "atomic_files": set(),
+    "building": set(),
     "config_values": set(),
     "progress": set(),
     "safe_globals": set(),
@@ -50,18 +51,18 @@ MAY_IMPORT = {
         *("registry", "tool_paths", "wording"),
     },
     "engine": {"config_values", "registry", "specs"},
-    "inference": {"config_view", "conversion", "layers", "specs"},
+    "inference": {"building", "config_view", "conversion", "layers", "specs"},
     "launch": {
-        *("config_values", "config_view", "conversion", "datasets", "engine", "inference"),
-        *("layers", "registry", "specs", "tool_paths", "wording", "writable"),
+        *("building", "config_values", "config_view", "conversion", "datasets", "engine"),
+        *("inference", "layers", "registry", "specs", "tool_paths", "wording", "writable"),
     },
     "export": {
         *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),
         "writable",
     },
     "prediction": {
-        *("atomic_files", "config_view", "conversion", "datasets", "inference", "launch"),
-        *("progress", "wording", "writable"),
+        *("atomic_files", "building", "config_view", "conversion", "datasets", "inference"),
+        *("launch", "progress", "wording", "writable"),
     },
     "__main__": {"checkpoints", "compat", "hosts"},
 }

@@ -26,6 +26,10 @@ class DatasetError(DeepLabExtError, ValueError):
     """A data set file is missing, unreadable, or contradicts the config."""
 
 
+class ImageFileError(DatasetError):
+    """An image file is empty, cut off, a video, or of values that would be lost."""
+
+
 class TrainingDivergedError(DeepLabExtError, RuntimeError):
     """A loss or a weight is not finite: what follows would be lost time."""
 

@@ -103,7 +103,8 @@ def pad_to(x: Tensor, size: tuple[int, int], *, value: float) -> Tensor:
 
     A larger image fails, in the graph as well: it can't be reshaped to this size.
     """
-    missing = [torch.as_tensor(w - s).clamp(min=0) for w, s in zip(size, x.shape[-2:])]
+    nothing = torch.tensor(0)  # not clamp: runtimes stumble over the open end of a Clip of int64
+    missing = [torch.maximum(torch.as_tensor(w - s), nothing) for w, s in zip(size, x.shape[-2:])]
     padded = nn.functional.pad(x, [0, missing[1], 0, missing[0]], value=value)
     return padded.reshape(1, 3, *size)
 

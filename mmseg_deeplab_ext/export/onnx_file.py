@@ -35,7 +35,7 @@ PREDICTIONS = "SemanticPredictions"
 PROBABILITIES = "SemanticProbabilities"
 _LOGITS = "logits"  # an output for the verification only
 # The newest operators used: Resize with aligned corners and Pad with computed sizes (11), ArgMax
-# with a rule for ties (12), Slice and Clip of int64. 13 is read by everything that reads these.
+# with a rule for ties (12), Max of int64. 13 is read by everything that reads these.
 OPSET = 13
 _PACKAGES = {"onnx": "writes the file", "onnxruntime": "runs it, to verify it"}
 """Optional package -> what it is needed for."""

@@ -16,7 +16,7 @@ from mmseg.registry import RUNNERS
 
 from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.config_view import ConfigView
-from mmseg_deeplab_ext.conversion.pth import reading
+from mmseg_deeplab_ext.conversion.plain_loading import reading, use_plain_loaders
 from mmseg_deeplab_ext.conversion.weights import check_evaluable
 from mmseg_deeplab_ext.engine.batch_norm import FirstProcessBuffersHook
 from mmseg_deeplab_ext.engine.stop_at_divergence import StopAtDivergenceHook
@@ -102,6 +102,7 @@ def build_runner(
     ``changes`` is what it does otherwise than the config's ``runner_type``; ``warnings`` and
     ``notes`` are sentences for its log.
     """
+    use_plain_loaders()
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *connect_without_gpu(cfg)]
     kind = RUNNERS.get(cfg.get("runner_type", "Runner"))

@@ -7,6 +7,8 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
+from mmseg_deeplab_ext.layers.quotient import quotient
+
 
 def resize_nearest(x: Tensor, size: Sequence[int | Tensor]) -> Tensor:
     """Resize [..., h, w] of any dtype to [..., H, W].
@@ -30,8 +32,8 @@ def _nearest_indices(size: int | Tensor, wanted: int | Tensor, *, device: torch.
     The scale and the product are computed in float32, as in TensorFlow (``CalculateResizeScale``
     and ``roundf`` in ``core/kernels/image/resize_nearest_neighbor_op.cc``).
     """
-    steps = torch.as_tensor(wanted - 1).clamp(min=1).to(torch.float32)
-    scale = torch.as_tensor(size - 1).to(torch.float32) / steps
+    cells, steps = (torch.as_tensor(n - 1).to(torch.float32).reshape(1) for n in (size, wanted))
+    (scale,) = quotient(cells, steps.clamp(min=1)).unbind()
     place = torch.arange(wanted, device=device).to(torch.float32) * scale
     below = torch.floor(place)
     return (below + (place - below >= 0.5).to(torch.float32)).to(torch.int64)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmseg_deeplab_ext.config_values import is_whole
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.layers.quotient import quotient
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,5 @@ class ResizeRange:
 
 def _scaled(sides: Tensor, wanted: int, side: Tensor) -> Tensor:
     """Both sides scaled by ``wanted / side``, rounded down."""
-    # Not `wanted / side`: PyTorch computes that as a reciprocal times a number, which rounds twice.
-    scale = torch.div(torch.tensor(wanted, dtype=torch.float32), side)
-    return torch.floor(sides * scale).to(torch.int64).clamp(min=1)
+    scale = quotient(torch.full_like(sides, wanted), side.expand(2))
+    return torch.floor(sides * scale).clamp(min=1).to(torch.int64)

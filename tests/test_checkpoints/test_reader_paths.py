@@ -64,13 +64,26 @@ def folder_with(folder, *names):
         'all_model_checkpoint_paths: "model.ckpt-3"\nmodel_checkpoint_path: "model.ckpt-20"',
         'model_checkpoint_path: "/gone/train_logs/model.ckpt-20"',
         'model_checkpoint_path: "{folder}/model.ckpt-20"',
+        'model_checkpoint_path: "../other/model.ckpt-20"',
+        'model_checkpoint_path: "{folder}/../other/model.ckpt-20"',
     ],
 )
 def test_the_state_file_of_a_folder_names_the_newest(tmp_path, line):
     folder = folder_with(tmp_path / "logs", "model.ckpt-3", "model.ckpt-20")
+    folder_with(tmp_path / "other", "model.ckpt-20")
     (folder / "checkpoint").write_text(line.replace("{folder}", str(folder)))
     with open_checkpoint(folder) as checkpoint:
         assert checkpoint.path == str(folder / "model.ckpt-20")
+
+
+@pytest.mark.parametrize("name", ["../other/model.ckpt-5", "{folder}/../other/model.ckpt-5"])
+def test_a_state_file_opens_nothing_outside_its_folder(tmp_path, name):
+    folder = folder_with(tmp_path / "logs", "model.ckpt-3")
+    folder_with(tmp_path / "other", "model.ckpt-5")
+    name = name.replace("{folder}", str(folder))
+    (folder / "checkpoint").write_text(f'model_checkpoint_path: "{name}"')
+    with pytest.raises(CheckpointNotFoundError, match=r"model\.ckpt-5'.*are: \S*model\.ckpt-3$"):
+        open_checkpoint(folder)
 
 
 def test_escapes_and_names_that_are_not_ascii(tmp_path):

@@ -17,7 +17,7 @@ TEXT = (CONFIGS.parent / "docs" / "export.md").read_text(encoding="utf-8")
 COMMANDS = [
     line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.S) for line in block.splitlines()
 ]
-(PROGRAM,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+PROGRAM, IN_OPENVINO = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 (PRINTED,) = re.findall(r"```\n(deeplab.onnx: .*?)```", TEXT, re.S)
 CONFIG = CONFIGS / "deeplabv3/deeplabv3_mnv2-d16_b16-30k_voc12aug-513x513.py"
 WITH_RATES = CONFIGS / "deeplabv3plus/deeplabv3plus_r18beta-d16_b16-30k_voc12-513x513.py"

@@ -284,3 +284,10 @@ def test_looking_at_a_config_changes_nothing_of_it(voc_folder: Path) -> None:
     before = cfg.to_dict()
     check(cfg)
     assert cfg.to_dict() == before
+
+
+def test_labels_that_are_loaded_after_the_geometry_stop_a_run(voc_folder: Path) -> None:
+    part = {**voc(voc_folder), "pipeline": [PIPELINE[0], {"type": "RandomFlip"}, PIPELINE[1]]}
+    with pytest.raises(ConfigError, match="RandomFlip before LoadAnnotations changes the image"):
+        check(config(train=part))
+    check(config(test=part), splits=("test",))

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "checkpoints": {"atomic_files", "download", "wording", "writable"},
     "conversion": {
         *("atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
-        *("layers", "registry", "specs", "tool_paths", "wording", "writable"),
+        *("layers", "registry", "safe_globals", "specs", "tool_paths", "wording", "writable"),
     },
     "datasets": {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
@@ -168,6 +168,10 @@ def test_a_network_imported_by_hand_knows_the_addresses_of_tensorflow(tmp_path):
         )
         with pytest.raises(CheckpointNotFoundError, match="absent"):
             network.init_weights()
+        # The loaders of users' other files stay MMEngine's; only our tools change them.
+        mmseg_deeplab_ext.load_plugins()
+        from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
+        assert CheckpointLoader._get_checkpoint_loader("a.pth") is load_from_local
         """,
         cwd=tmp_path,
     )

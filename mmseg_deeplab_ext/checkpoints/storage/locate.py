@@ -143,8 +143,12 @@ def _in_folder(folder: str) -> Located:
 
 def _newest_in(folder: str) -> Located:
     named = newest_checkpoint(folder, os.path.join(folder, STATE_FILE))
-    # A folder that was moved, or comes from another machine, names an absolute path of old.
-    for path in (os.path.join(folder, named), os.path.join(folder, os.path.basename(named))):
+    written = os.path.join(folder, named)
+    # A folder that was moved, or comes from another machine, names an absolute path of old. Nothing
+    # outside the folder is opened because a file in it says so.
+    beside = os.path.join(folder, os.path.basename(named))
+    outside = os.path.relpath(written, folder).split(os.sep)[0] == os.pardir
+    for path in (beside,) if outside else (written, beside):
         found = _at(path)
         if found is not None:
             return found

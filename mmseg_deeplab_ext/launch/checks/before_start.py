@@ -12,6 +12,7 @@ from mmseg_deeplab_ext.launch.checks.evaluation import problems_of_scores
 from mmseg_deeplab_ext.launch.checks.ignored_label import problems_of_ignored_label
 from mmseg_deeplab_ext.launch.checks.keys import notes_on_keys
 from mmseg_deeplab_ext.launch.checks.parts import problems_of_inference, problems_of_parts
+from mmseg_deeplab_ext.launch.checks.pipelines import problems_of_pipelines
 from mmseg_deeplab_ext.launch.checks.recipe import notes_on_recipe
 from mmseg_deeplab_ext.launch.checks.schedule import problems_of_schedule
 
@@ -20,6 +21,7 @@ Check = Callable[[ConfigView], List[str]]
 PROBLEMS: Mapping[Check, type[DeepLabExtError]] = {
     problems_of_parts: ConfigError,  # first: the others look at the classes
     problems_of_class_counts: ConfigError,
+    problems_of_pipelines: ConfigError,
     problems_of_files: DatasetError,
     problems_of_ignored_label: ConfigError,
     problems_of_scores: ConfigError,

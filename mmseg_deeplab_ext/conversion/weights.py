@@ -16,7 +16,7 @@ from mmseg_deeplab_ext.conversion.comparison import differences, problem_lines, 
 from mmseg_deeplab_ext.conversion.finite import demand_finite
 from mmseg_deeplab_ext.conversion.pth import demand_pth
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
-from mmseg_deeplab_ext.specs.deeplab_head import Logits
+from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.wording import listed
 
 _NOT_PREDICTING = "auxiliary_head."

@@ -86,7 +86,7 @@ def _read_labels(view: ConfigView, *, every: bool, share: tuple[int, int]) -> It
             selected=sample.get("label_map") is not None,
         )
         names = tuple(part.classes or ())
-        ignored = steps[-1]["ignore_index"]
+        ignored = steps[-1].get("ignore_index", 255)  # the default of a step that the config names
         yield Labels(part.split, names, ignored, hint, length, sum(maps, LabelMaps.none()))
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from mmcv.cnn import ConvModule
-from torch import nn
-
 from mmseg_deeplab_ext.backbones.tapped_backbone import (
     TappedBackbone,
+    conv_stem,
     truncated_normal_init_cfg,
 )
 from mmseg_deeplab_ext.layers import tf_norm_cfg
@@ -79,13 +77,7 @@ class Xception(TappedBackbone):
             multi_grid, count=spec.multi_grid_length, place="convolutions in its last block"
         )
         norm_cfg = tf_norm_cfg(norm_cfg, spec.batch_norm)
-        channels = [3, *(width for width, _ in spec.stem)]
-        self.stem = nn.Sequential(
-            *(
-                ConvModule(inputs, width, 3, stride=stride, padding=1, norm_cfg=norm_cfg)
-                for inputs, (width, stride) in zip(channels, spec.stem)
-            )
-        )
+        self.stem = conv_stem(spec.stem, norm_cfg=norm_cfg)
         self._add_layers(
             [
                 XceptionModule(

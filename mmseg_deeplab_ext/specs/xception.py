@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import Iterator
 
 from mmseg_deeplab_ext.config_values import check_choice
-from mmseg_deeplab_ext.specs.backbone import BackboneSpec, BatchNorm, Shapes, Tap
+from mmseg_deeplab_ext.specs.backbone import (
+    BackboneSpec,
+    BatchNorm,
+    Shapes,
+    StemConv,
+    Tap,
+    stem_rules,
+)
 from mmseg_deeplab_ext.specs.rule import Rule, conv_module_rules, separable_module_rules
 
-_STEM = ((32, 2), (64, 1))
-"""Channels and stride of the 3x3 convolutions ``conv1_1`` and ``conv1_2``."""
+_STEM = StemConv("entry_flow/conv1_1", 3, 32, 2), StemConv("entry_flow/conv1_2", 3, 64, 1)
 _SHORT_ENTRY = ((128, 2), (256, 2), (728, 2))
 _LONG_ENTRY = ((128, 2), (256, 1), (256, 2), (728, 1), (728, 2))
 _DEPTHS = {41: (_SHORT_ENTRY, 8), 65: (_SHORT_ENTRY, 16), 71: (_LONG_ENTRY, 16)}
@@ -74,8 +80,8 @@ class XceptionSpec(BackboneSpec):
         return len(_EXIT[-1])
 
     @property
-    def stem(self) -> tuple[tuple[int, int], ...]:
-        """Channels and stride of its 3x3 convolutions."""
+    def stem(self) -> tuple[StemConv, ...]:
+        """The convolutions before the first block."""
         return _STEM
 
     @property
@@ -91,7 +97,7 @@ class XceptionSpec(BackboneSpec):
             ("exit_flow/block1", 1, _EXIT[0], 2, "conv"),
             ("exit_flow/block2", 1, _EXIT[1], 1, "none"),
         ]
-        channels = _STEM[-1][0]
+        channels = self.stem[-1].channels
         blocks = []
         for block, count, widths, stride, skip in table:
             units = []
@@ -130,12 +136,7 @@ class XceptionSpec(BackboneSpec):
 
     def rules(self, prefix: str = BackboneSpec.prefix) -> Iterator[Rule]:
         """All its variables; the tensors' names start with ``prefix``."""
-        channels = 3
-        for number, (width, _) in enumerate(_STEM):
-            tf_scope = f"{self.scope}/entry_flow/conv1_{number + 1}"
-            shape = (3, 3, channels, width)
-            yield from conv_module_rules(tf_scope, f"{prefix}stem.{number}", shape=shape)
-            channels = width
+        yield from stem_rules(self.stem, self.scope, f"{prefix}stem")
         for b, block in enumerate(self.blocks, start=1):
             for u, unit in enumerate(block):
                 yield from _unit_rules(unit, f"{self.scope}/{unit.name}", f"{prefix}layer{b}.{u}")

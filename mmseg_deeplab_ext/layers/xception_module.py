@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import cycle
 from typing import Sequence
 
-import torch.utils.checkpoint as cp
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.layers.output_stride import UnitGeometry
+from mmseg_deeplab_ext.layers.recomputed import recomputed
 
 _RELU = {"type": "ReLU"}
 
@@ -78,6 +78,7 @@ class XceptionModule(BaseModule):
                 act_cfg=None,
             )
 
+    @recomputed
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run the unit.
 
@@ -89,11 +90,6 @@ class XceptionModule(BaseModule):
             its last convolution, before the activation (the DeepLab decoder's low-level feature):
             [N, widths[-2], H, W].
         """
-        if self.with_cp and x.requires_grad:
-            return cp.checkpoint(self._forward, x, use_reentrant=False)
-        return self._forward(x)
-
-    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         before, out = x, x
         for conv in self.convs:
             before, out = out, conv(self.activate(out))

@@ -1,7 +1,8 @@
 # The two commands of the README: `make demo` and `make test`. The others are for developers: style
 # (check), what the tests reach (coverage), the checkpoint reader on every Python there is
 # (test-reader), what we write and read against TensorFlow itself (test-tensorflow; TensorFlow 2.15
-# needs Python 3.9 to 3.11), and exported files in OpenVINO (test-openvino; Python 3.10 and newer).
+# needs Python 3.9 to 3.11), image files with OpenCV 4, which reads more than is there
+# (test-opencv4), and exported files in OpenVINO (test-openvino; Python 3.10 and newer).
 # STACK=onedl (default) or openmmlab; PYTHON=python3.11 chooses the interpreter.
 
 STACK ?= onedl
@@ -18,7 +19,7 @@ WORKERS ?= 2
 # Threads that wait without spinning: as fast on a quiet machine, several times faster on a busy one.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test coverage test-reader test-tensorflow test-openvino check env
+.PHONY: demo test coverage test-reader test-tensorflow test-opencv4 test-openvino check env
 
 demo: $(DEMO)/evaluated
 	@$(RUN) tools/contact_sheet.py data/demo $(DEMO)/predictions \
@@ -77,6 +78,17 @@ $(TENSORFLOW)/.ready:
 test-tensorflow: env $(TENSORFLOW)/.ready
 	DEEPLAB_TF_PYTHON=$(abspath $(TENSORFLOW)/bin/python) \
 	    $(RUN) -m pytest -m tensorflow $(PYTEST_ARGS)
+
+OPENCV4 := .venv-opencv4
+$(OPENCV4)/.ready: | env
+	$(RUN) -m pip install -q --no-deps --upgrade --target $(OPENCV4) \
+	    opencv-python-headless==4.10.0.84
+	@touch $@
+
+test-opencv4: env $(OPENCV4)/.ready
+	PYTHONPATH=$(abspath $(OPENCV4)):$$PYTHONPATH $(RUN) -m pytest -q \
+	    tests/test_datasets/test_image_files.py tests/test_datasets/test_loading.py \
+	    tests/test_prediction/test_preparation.py
 
 OPENVINO := .venv-openvino
 $(OPENVINO)/.ready:

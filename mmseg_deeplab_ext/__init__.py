@@ -28,6 +28,7 @@ _MODULE_OF = {
     "FreezeBatchNormHook": "engine",
     "GlobalBatchSizeHook": "engine",
     "LastLayerOptimWrapperConstructor": "engine",
+    "StopAtDivergenceHook": "engine",
     "check_environment": "compat",
     "load_plugins": "plugins",
     "require_environment": "compat",

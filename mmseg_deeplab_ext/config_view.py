@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from mmengine import list_from_file
 from mmengine.dataset import BaseDataset
+from mmengine.registry import Registry
 
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import DATASETS
@@ -44,10 +45,27 @@ def dataset_class(leaf: Mapping[str, Any]) -> type:
     return found
 
 
+def class_in(source: Registry, part: Any) -> Callable[..., Any] | None:
+    """The class of a part; None where it names none, or one that does not exist."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if not isinstance(kind, str):
+        return kind
+    with source.switch_scope_and_registry("mmseg") as registry:
+        return registry.get(kind)
+
+
 def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
     """The classes of a data set: its ``metainfo``'s or its type's; None where neither has any."""
     declared = metainfo(leaf, "classes")
-    return list_from_file(declared) if isinstance(declared, str) else declared
+    if not isinstance(declared, str):
+        return declared
+    try:
+        return list_from_file(declared)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"metainfo.classes={declared!r} is not a text file in UTF-8 with a class a line: "
+            f"{error}. (The names themselves are a list.)"
+        ) from error
 
 
 def metainfo(leaf: Mapping[str, Any], key: str) -> Any:

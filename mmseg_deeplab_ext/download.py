@@ -16,7 +16,7 @@ import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterator
+from typing import Any, BinaryIO, Callable, Iterator
 
 from mmseg_deeplab_ext.errors import DeepLabExtError
 from mmseg_deeplab_ext.progress import ProgressLine
@@ -152,6 +152,18 @@ def _download(file: RemoteFile, stream: BinaryIO, part: Path) -> None:
         )
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows what ``urlopen`` does, but not out of https, where anybody could change the file."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        """The request that follows."""
+        if req.type == "https" and not newurl.startswith("https:"):
+            raise ValueError(f"it redirects to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _complete(url: str, stream: BinaryIO) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -172,7 +184,7 @@ def _transfer(url: str, stream: BinaryIO) -> None:
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         with _lost_connections():
-            response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+            response = urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # All of it is there; the check will tell.

@@ -26,6 +26,14 @@ class DatasetError(DeepLabExtError, ValueError):
     """A data set file is missing, unreadable, or contradicts the config."""
 
 
+class ImageFileError(DatasetError):
+    """An image file is empty, cut off, a video, or of values that would be lost."""
+
+
+class TrainingDivergedError(DeepLabExtError, RuntimeError):
+    """A loss or a weight is not finite: what follows would be lost time."""
+
+
 class CheckpointError(DeepLabExtError, ValueError):
     """Base class: something is wrong with a checkpoint, or with what was asked of it."""
 

@@ -1,10 +1,9 @@
-"""Let PyTorch load MMEngine's own checkpoints without switching its protection off.
+"""What a checkpoint of MMEngine's Runner holds besides tensors, numbers and containers.
 
-Since version 2.6 ``torch.load`` refuses whatever is not a plain tensor, number or container.
-MMEngine's checkpoints hold the history of the logged values besides. Official MMEngine passes no
-list of what may be loaded, so there neither testing nor resuming works. OneDL's passes a list that
-lacks, among others, the type of a float32 number such as IoUMetric's best score: it warns at length
-and loads the file with the protection off.
+The histories of the logged values, NumPy's numbers among the scores, and the rule of a OneCycleLR.
+Official MMEngine passes no list of what may be loaded, so with PyTorch 2.6 or newer, which asks for
+one, neither testing nor resuming works there. OneDL's passes a list that lacks, among others, the
+type of IoUMetric's best score, and loads such a file with the protection off.
 """
 
 from __future__ import annotations
@@ -15,49 +14,60 @@ from typing import Any, Callable
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import checkpoint
+from mmengine.optim import OneCycleParamScheduler
 from mmengine.utils import digit_version
 
 # NumPy 2 moved these; a checkpoint names the place of the NumPy that wrote it.
 _NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 
 # Booleans, integers and floating point numbers.
-_DTYPE_CODES = "?bBhHiIlLqQefd"
+_DTYPES = [np.dtype(code) for code in "?bBhHiIlLqQefd"]
 
-# HistoryBuffer registers these of its methods by name and pickles the table.
-_STATISTICS = ("min", "max", "current", "mean")
+# Methods that these classes' instances hold, and pickle by name.
+_METHODS: dict[Any, tuple[str, ...]] = {
+    HistoryBuffer: ("min", "max", "current", "mean"),
+    OneCycleParamScheduler: ("_annealing_cos", "_annealing_linear"),
+}
+
+
+def mmengine_globals() -> dict[str, Any]:
+    """What pickle may be given for the names in a checkpoint of MMEngine's Runner.
+
+    Nothing here runs anything, whatever the arguments that a file has for it.
+    """
+    allowed: dict[str, Any] = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in _METHODS}
+    allowed.update({f"{type(d).__module__}.{type(d).__name__}": type(d) for d in _DTYPES})
+    for module in _NUMPY_MODULES:
+        allowed[f"{module}._reconstruct"] = np.zeros(1).__reduce__()[0]
+        allowed[f"{module}.scalar"] = np.float64(0).__reduce__()[0]
+    allowed.update({"numpy.ndarray": np.ndarray, "numpy.dtype": _plain_dtype})
+    allowed["builtins.getattr"] = _plain_method
+    return allowed
 
 
 def allow_mmengine_checkpoints() -> None:
     """Tell PyTorch which types, beyond tensors, a checkpoint of MMEngine's Runner contains."""
-    if digit_version(torch.__version__) < digit_version("2.6.0"):
-        return
-    allowed: list[Any] = [type(np.dtype(code)) for code in _DTYPE_CODES]
-    allowed += _numpy_rebuilders()
-    # What OneDL's list has is left to it: MMEngine takes its entries back after each file, equal
-    # ones of ours with them.
-    if not hasattr(checkpoint, "get_torch_safe_globals"):
-        allowed += [HistoryBuffer, np.ndarray, np.dtype, (_statistics_method, "builtins.getattr")]
-    torch.serialization.add_safe_globals(allowed)
+    if digit_version(torch.__version__) >= digit_version("2.6.0"):
+        allowed: list[Any] = [(value, name) for name, value in mmengine_globals().items()]
+        torch.serialization.add_safe_globals(allowed)
 
 
-def _numpy_rebuilders() -> list[tuple[Callable[..., Any], str]]:
-    rebuilders = {
-        "_reconstruct": np.zeros(1).__reduce__()[0],
-        "scalar": np.float64(0).__reduce__()[0],
-    }
-    return [
-        (function, f"{module}.{name}")
-        for module in _NUMPY_MODULES
-        for name, function in rebuilders.items()
-    ]
+def _plain_dtype(code: str, *_: object) -> np.dtype:
+    """Stand in for ``numpy.dtype``, whose copies a file could tell that they hold pointers.
+
+    NumPy's own instances, which this returns, pass over what a file says of them.
+    """
+    for dtype in _DTYPES:
+        if dtype.str[1:] == code:
+            return dtype
+    raise pickle.UnpicklingError(f"it holds NumPy values of type {code!r}, which are no numbers")
 
 
-def _statistics_method(owner: Any, name: str) -> Callable[..., Any]:
+def _plain_method(owner: Any, name: str) -> Callable[..., Any]:
     """Stand in for ``getattr``, as which pickle writes a method, and find these methods only."""
-    if owner is not HistoryBuffer or name not in _STATISTICS:
+    if not isinstance(owner, type) or name not in _METHODS.get(owner, ()):
         raise pickle.UnpicklingError(
-            f"a checkpoint may name the methods {', '.join(_STATISTICS)} of MMEngine's "
-            f"HistoryBuffer, this one names {name!r} of {owner!r}"
+            "a checkpoint may name the methods of statistics of MMEngine's HistoryBuffer, this one "
+            f"names {name!r} of {owner!r}"
         )
-    return getattr(HistoryBuffer, name)
+    return getattr(owner, name)

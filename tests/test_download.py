@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import subprocess
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -142,6 +144,24 @@ def test_an_address_that_does_not_exist_is_not_tried_again(
         fetch(remote(server, url=server.url("moved.tar")), tmp_path)
     assert len(server.requests) == 1
     assert names(tmp_path) == []
+
+
+def test_a_redirect_is_followed_but_not_from_https_to_http(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.redirects["moved.tar"] = server.url("big.tar")
+    moved = server.url("moved.tar")
+    assert fetch(remote(server, url=moved), tmp_path / "http").read_bytes() == CONTENT
+
+    def without_certificate(handler: Any, request: Any) -> Any:
+        return handler.do_open(http.client.HTTPConnection, request)
+
+    monkeypatch.setattr(urllib.request.HTTPSHandler, "https_open", without_certificate)
+    moved = moved.replace("http:", "https:")
+    with pytest.raises(Unreachable, match=r"https:.* redirects to http:.*big\.tar, which is not"):
+        fetch(remote(server, url=moved), tmp_path)
+    server.redirects["moved.tar"] = server.url("big.tar").replace("http:", "https:")
+    assert fetch(remote(server, url=moved), tmp_path).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/big.tar", "nonsense/big.tar"])

@@ -23,11 +23,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and export."""
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.conversion.plain_loading import trust_checkpoints
     from mmseg_deeplab_ext.export import ResizeRange, export_onnx
     from mmseg_deeplab_ext.launch.config import load_config
 
     parser = _parser()
     args = parser.parse_args(argv)
+    trust_checkpoints(args.trust_checkpoint)
     resize = None
     if args.min_resize_value is not None:
         resize = ResizeRange(args.min_resize_value, args.max_resize_value, args.resize_factor)
@@ -70,7 +72,7 @@ def _lines(exported: Exported) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mmseg_deeplab_ext.launch.arguments import add_cfg_options
+    from mmseg_deeplab_ext.launch.arguments import add_cfg_options, add_trust_checkpoint
 
     parser = argparse.ArgumentParser(description="Write a segmentor as an ONNX file")
     parser.add_argument("config", help="config file of the segmentor")
@@ -115,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         "--probabilities", action="store_true", help="a second output: SemanticProbabilities"
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
+    add_trust_checkpoint(parser)
     add_cfg_options(
         parser, example='model.backbone.output_stride=8 "model.decode_head.dilations=(1,12,24,36)"'
     )

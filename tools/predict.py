@@ -22,11 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments and predict; returns the exit status."""
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.conversion.plain_loading import trust_checkpoints
     from mmseg_deeplab_ext.launch.config import load_config
     from mmseg_deeplab_ext.prediction import PredictOptions, Report, predict_files
     from mmseg_deeplab_ext.prediction.outputs import Outputs
 
     args = _parser().parse_args(argv)
+    trust_checkpoints(args.trust_checkpoint)
     outputs = Outputs(args.out, args.overlay, opacity=args.opacity, existing=args.existing)
     options = PredictOptions(args.mode, args.batch_size, args.device, args.amp)
     cfg = load_config(args.config, options=args.cfg_options)
@@ -66,7 +68,7 @@ def _print(report: Report, outputs: Outputs) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mmseg_deeplab_ext.launch.arguments import add_cfg_options
+    from mmseg_deeplab_ext.launch.arguments import add_cfg_options, add_trust_checkpoint
     from mmseg_deeplab_ext.prediction.modes import MODES
 
     parser = argparse.ArgumentParser(
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         help="images larger than the config's crop: whole, through a sliding window, or resized "
         "to fit; default: as the config's test_cfg says",
     )
+    add_trust_checkpoint(parser)
     add_cfg_options(parser, example='model.test_cfg.stride="(257,257)"')
     return parser
 

@@ -17,7 +17,7 @@ from mmseg_deeplab_ext.errors import (
     EnvironmentNotReadyError,
 )
 
-URL_PREFIX = "http://download.tensorflow.org/models/"
+URL_PREFIX = "https://download.tensorflow.org/models/"
 """Where the archives are (``model_zoo.md``)."""
 
 URL_VARIABLE = "DEEPLAB_ZOO_URL"

@@ -15,7 +15,8 @@ from typing import Mapping
 from torch import Tensor
 
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec, Logits
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 from mmseg_deeplab_ext.tool_paths import tool_path
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint
+from mmseg_deeplab_ext.conversion.finite import demand_finite
 from mmseg_deeplab_ext.conversion.plan import Plan, make_plan
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, CheckpointUnsupportedError
 from mmseg_deeplab_ext.wording import listed
@@ -44,6 +45,7 @@ def read_state_dict(checkpoint: Checkpoint, plan: Plan) -> dict[str, Tensor]:
             value = _narrowed(value, name=f"{checkpoint.path}: {name}")
         value = _contiguous_float32(rule.to_torch(value))
         state_dict[rule.torch_name] = torch.from_numpy(value)
+    demand_finite(state_dict, source=checkpoint.path)
     return state_dict
 
 

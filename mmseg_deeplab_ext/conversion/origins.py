@@ -15,7 +15,8 @@ from mmseg_deeplab_ext.conversion.comparison import differences, problem_lines, 
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.layers.specified_module import BEFORE_LOADING
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec
-from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec, Logits
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 from mmseg_deeplab_ext.tool_paths import tool_path
 

@@ -9,7 +9,7 @@ from typing import Sequence
 from mmseg_deeplab_ext.conversion.comparison import problem_lines
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.specs.backbone import Shapes
-from mmseg_deeplab_ext.specs.deeplab_head import Logits
+from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
 from mmseg_deeplab_ext.specs.rule import Rule
 from mmseg_deeplab_ext.specs.variables import AVERAGE, SUFFIXES, bookkeeping, owner

@@ -6,14 +6,14 @@ import glob
 import os
 import re
 from collections import OrderedDict
-from contextlib import contextmanager
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 from torch import Tensor
 
 from mmseg_deeplab_ext.conversion.addresses import FILE_SCHEME, looks_like_tensorflow
-from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointNotFoundError, DeepLabExtError
+from mmseg_deeplab_ext.conversion.plain_loading import reading, use_plain_loaders
+from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointNotFoundError
 from mmseg_deeplab_ext.wording import listed
 
 
@@ -38,26 +38,10 @@ def demand_pth(checkpoint: str) -> None:
     raise CheckpointNotFoundError(f"The checkpoint {checkpoint} {reason}")
 
 
-@contextmanager
-def reading(checkpoint: str) -> Iterator[None]:
-    """Name the file (or address) in the errors of whatever loads it inside this context."""
-    try:
-        yield
-    except DeepLabExtError:
-        raise
-    except OSError as error:
-        raise CheckpointNotFoundError(f"{checkpoint} can't be read: {error}") from error
-    # What torch.load raises depends on the bytes: pickle obeys whatever it takes for instructions.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        if os.path.isfile(checkpoint) and not os.path.getsize(checkpoint):
-            reason = "it is empty"
-        raise CheckpointFormatError(f"{checkpoint} is no sound PyTorch file ({reason})") from error
-
-
 def load_pth(checkpoint: str) -> Mapping[str, Any]:
     """Load what a ``.pth``, or an address that MMEngine knows, holds, into main memory."""
     demand_pth(checkpoint)
+    use_plain_loaders()
     with reading(checkpoint):
         content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu", logger="silent")
     return _dictionary(content, checkpoint)

@@ -74,8 +74,8 @@ def convert(
     Args:
         checkpoint: an open checkpoint.
         plan: what :func:`plan_conversion` returned for it.
-        outputs: the files; without a ``.pth`` it is a dry run.
-        dry_run: check all that can be checked, and write nothing.
+        outputs: the files; without a ``.pth`` no value is read, unless in a dry run.
+        dry_run: check all that can be checked, every value that is used too, and write nothing.
         ade150: turn the 151 channels of ADE20K into MMSegmentation's 150 classes.
         config: arguments of :func:`network_config`; they count if a config is written.
 
@@ -95,11 +95,13 @@ def convert(
         command = f"python {tool_path('test.py')} {outputs.config} {outputs.pth}"
         title = f"{network}, from {os.path.basename(checkpoint.path)}."
         texts[outputs.config] = config_text(cfg, title=title, command=command)
-    if dry_run or outputs.pth is None:
+    if outputs.pth is None and not dry_run:
         return
     state_dict = read_state_dict(checkpoint, plan)
     if ade150:
         state_dict = without_background(state_dict)
+    if outputs.pth is None or dry_run:
+        return
     content = {"meta": checkpoint_meta(network), "state_dict": state_dict}
     try:
         with file_made_whole(outputs.pth) as temporary, temporary.open("wb") as stream:

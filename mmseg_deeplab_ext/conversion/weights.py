@@ -13,9 +13,10 @@ from torch import Tensor
 from mmseg_deeplab_ext.conversion.addresses import is_address
 from mmseg_deeplab_ext.conversion.ade20k import ade20k_advice
 from mmseg_deeplab_ext.conversion.comparison import differences, problem_lines, weight_shapes
+from mmseg_deeplab_ext.conversion.finite import demand_finite
 from mmseg_deeplab_ext.conversion.pth import demand_pth
-from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointMismatchError, ConfigError
-from mmseg_deeplab_ext.specs.deeplab_head import Logits
+from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
+from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.wording import listed
 
 _NOT_PREDICTING = "auxiliary_head."
@@ -41,12 +42,7 @@ def demand_weights(
 
     ``found`` are the checkpoint's, ``wanted`` the model's; ``source`` names the former.
     """
-    infinite = [n for n, v in found.items() if v.is_floating_point() and not v.isfinite().all()]
-    if infinite:
-        raise CheckpointFormatError(
-            f"{source} holds numbers that are not finite (NaN or infinite) in {len(infinite)} "
-            f"weights: {listed(infinite)}. Its training has diverged; take an earlier checkpoint."
-        )
+    demand_finite(found, source=source)
     problems = _differences(found, wanted)
     if problems:
         raise CheckpointMismatchError(

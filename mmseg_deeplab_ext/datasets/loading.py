@@ -16,7 +16,14 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
 
-from mmseg_deeplab_ext.errors import ConfigError, DatasetError
+from mmseg_deeplab_ext.datasets.image_files import (
+    UNDECODABLE,
+    decode_image,
+    fault_of,
+    lossy_format,
+    orientation_of,
+)
+from mmseg_deeplab_ext.errors import ConfigError, DatasetError, ImageFileError
 from mmseg_deeplab_ext.registry import TRANSFORMS
 from mmseg_deeplab_ext.wording import listed
 
@@ -24,6 +31,9 @@ from mmseg_deeplab_ext.wording import listed
 @TRANSFORMS.register_module()
 class CheckedLoadImageFromFile(LoadImageFromFile):
     """Load an image, as `mmcv.transforms.LoadImageFromFile` does; name the file that can't be.
+
+    Cut-off JPEGs, videos, and files of 16 bits whose values fill 12 or fewer can't be, whatever the
+    decoder does with them. The transparency of TIFFs is ignored, as that of PNGs is.
 
     Takes the same arguments, needs the key ``img_path`` and sets ``img``, ``img_shape`` and
     ``ori_shape``.
@@ -36,13 +46,27 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
             The sample; None for an image that can't be read where ``ignore_empty`` is set.
 
         Raises:
-            DatasetError: The file is missing, or not an image that can be decoded.
+            DatasetError: The file is missing, or not an image that can be decoded; the reason
+                (its cause) is an ImageFileError where no decoder is needed to know it.
         """
+        path = results["img_path"]
         try:
-            return super().transform(results)
+            image = decode_image(
+                self._content(path), color_type=self.color_type, backend=self.imdecode_backend
+            )
         # The decoders raise whatever they like (cv2.error, OSError, SyntaxError, AssertionError).
         except Exception as error:
-            raise DatasetError(_unreadable("image", results["img_path"], error)) from error
+            if self.ignore_empty:
+                return None
+            raise DatasetError(_unreadable("image", path, error)) from error
+        results["img"] = image.astype(np.float32) if self.to_float32 else image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results
+
+    def _content(self, path: str) -> bytes:
+        if self.file_client_args is not None:  # MMCV's older way to name a storage
+            return fileio.FileClient.infer_client(self.file_client_args, path).get(path)
+        return fileio.get(path, backend_args=self.backend_args)
 
 
 @TRANSFORMS.register_module()
@@ -74,7 +98,8 @@ class CheckedLoadAnnotations(LoadAnnotations):
         """Load ``results["seg_map_path"]`` into ``results["gt_seg_map"]``."""
         path = results["seg_map_path"]
         stored = self._decode(path)
-        self._check_form(stored, path, image_shape=results.get("ori_shape"))
+        self._check_form(stored, path)
+        self._check_size(stored.shape, results)
         values = _as_bytes(stored, path)
         meaning = self._meaning_of_values(results)
         labels = values if meaning is None else np.take(meaning, values)
@@ -88,17 +113,27 @@ class CheckedLoadAnnotations(LoadAnnotations):
         """Read the file as it is: palette indices, 16 bits or channels and all."""
         try:
             content = fileio.get(path, backend_args=self.backend_args)
+            fault = fault_of(content)
+            if fault:
+                raise ImageFileError(fault)
             stored = mmcv.imfrombytes(content, flag="unchanged", backend=self.imdecode_backend)
         # The decoders raise whatever they like (cv2.error, OSError, SyntaxError, ValueError).
         except Exception as error:
             raise DatasetError(_unreadable("label map", path, error)) from error
+        lossy = lossy_format(content)
+        if lossy:
+            raise DatasetError(
+                f"{path}: label maps in a lossy format ({lossy}) do not have the values that were "
+                "saved, along every edge. Make it again from its source, as PNG; converting this "
+                "file brings nothing back."
+            )
         if stored is None:
-            raise DatasetError(_unreadable("label map", path, None))
+            raise DatasetError(_unreadable("label map", path, ImageFileError(UNDECODABLE)))
         # Greyscale may come with an axis of one channel; other axes of length 1 are sizes.
         return stored[..., 0] if stored.ndim == 3 and stored.shape[2] == 1 else stored
 
-    def _check_form(self, stored: np.ndarray, path: str, *, image_shape: Any) -> None:
-        """Demand one whole number per pixel of the image."""
+    def _check_form(self, stored: np.ndarray, path: str) -> None:
+        """Demand one whole number per pixel."""
         if stored.ndim != 2 or stored.dtype.kind not in "bui":
             used = f"imdecode_backend={self.imdecode_backend!r}"
             hint = f" ({used} turns palette images into colours; 'pillow' does not)"
@@ -108,11 +143,21 @@ class CheckedLoadAnnotations(LoadAnnotations):
                 f"array of shape {stored.shape} and type {stored.dtype}. Convert it to a palette "
                 f"or greyscale image whose pixel values are the class numbers{hint}."
             )
-        if image_shape is not None and tuple(image_shape[:2]) != stored.shape:
-            raise DatasetError(
-                f"{path}: the label map is {stored.shape[1]}x{stored.shape[0]} pixels (width x "
-                f"height), its image is {image_shape[1]}x{image_shape[0]}; they must be equal."
-            )
+
+    def _check_size(self, size: tuple[int, int], results: dict[str, Any]) -> None:
+        """Demand a label for every pixel of the image; if EXIF data is the cause, say so."""
+        wanted = tuple((results.get("ori_shape") or size)[:2])
+        if wanted == size:
+            return
+        cure = "make it again from the image, at its size (nearest neighbour if it is resized)."
+        image = results.get("img_path")
+        if image is not None and wanted == size[::-1]:
+            turned = orientation_of(fileio.get(image, backend_args=self.backend_args))
+            cure = exif_cure(turned) if turned > 1 else cure
+        raise DatasetError(
+            f"{results['seg_map_path']}: the label map is {size[1]}x{size[0]} pixels (width x "
+            f"height), its image is {wanted[1]}x{wanted[0]}; they must be equal: {cure}"
+        )
 
     def _meaning_of_values(self, results: dict[str, Any]) -> np.ndarray | None:
         """What each stored value, 0 to 255, stands for: the rules of `LoadAnnotations`.
@@ -170,9 +215,19 @@ def _as_bytes(stored: np.ndarray, path: str) -> np.ndarray:
     return stored.astype(np.uint8, copy=False)
 
 
-def _unreadable(kind: str, path: str, error: Exception | None) -> str:
-    reason = f" ({type(error).__name__}: {error})" if error is not None else ""
+def exif_cure(orientation: int) -> str:
+    """What to do about an image that is turned when it is loaded, and a label map that is not."""
     return (
-        f"{path}: this {kind} can't be read{reason}. Is the file there, complete, and of a type "
+        f"EXIF orientation {orientation} turns the image when it is loaded, but no label map. "
+        "Where labels belong to the pixels as stored, remove it (exiftool -Orientation= FILE), or "
+        "set color_type='color_ignore_orientation' in every LoadImageFromFile."
+    )
+
+
+def _unreadable(kind: str, path: str, error: Exception) -> str:
+    known = isinstance(error, ImageFileError)
+    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    return (
+        f"{path}: this {kind} can't be read ({reason}). Is the file there, complete, and of a type "
         "that the decoder knows? Fetch it again, or take its name off the list of the split."
     )

@@ -15,7 +15,7 @@ from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.scale_dimension import scale_size
 from mmseg_deeplab_ext.layers.separable_conv import SeparableConvModule
-from mmseg_deeplab_ext.specs.deeplab_head import Aspp
+from mmseg_deeplab_ext.specs.head_parts import Aspp
 
 RELU = {"type": "ReLU"}
 

@@ -4,6 +4,7 @@ from mmseg_deeplab_ext.engine.amp import CpuAmpOptimWrapper
 from mmseg_deeplab_ext.engine.batch_norm import FirstProcessBuffersHook, FreezeBatchNormHook
 from mmseg_deeplab_ext.engine.batch_size import GlobalBatchSizeHook
 from mmseg_deeplab_ext.engine.last_layer import LastLayerOptimWrapperConstructor
+from mmseg_deeplab_ext.engine.stop_at_divergence import StopAtDivergenceHook
 
 __all__ = [
     "CpuAmpOptimWrapper",
@@ -11,4 +12,5 @@ __all__ = [
     "FreezeBatchNormHook",
     "GlobalBatchSizeHook",
     "LastLayerOptimWrapperConstructor",
+    "StopAtDivergenceHook",
 ]

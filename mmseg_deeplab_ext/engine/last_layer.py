@@ -11,7 +11,8 @@ from torch import nn
 from mmseg_deeplab_ext.config_values import is_number
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import OPTIM_WRAPPER_CONSTRUCTORS
-from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec, Logits
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.head_parts import Logits
 
 HEAD_PREFIX = HeadSpec.prefix
 LOGITS = f".{Logits.module}."

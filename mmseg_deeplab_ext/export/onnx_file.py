@@ -25,6 +25,7 @@ from mmseg_deeplab_ext.export.verification import Verified, random_image, verify
 from mmseg_deeplab_ext.inference.config import network_size, padded_size
 from mmseg_deeplab_ext.inference.folding import folded
 from mmseg_deeplab_ext.inference.load import load_segmentor
+from mmseg_deeplab_ext.launch.checks.before_start import check_inference_config
 from mmseg_deeplab_ext.layers.resize_range import ResizeRange
 from mmseg_deeplab_ext.writable import problems_of_files
 
@@ -102,6 +103,7 @@ def export_onnx(
     onnx, onnxruntime = _import_packages()
     if not keep_size:
         resize = resize or configured_resize(cfg)
+    check_inference_config(cfg)
     segmentor, _ = load_segmentor(copy.deepcopy(cfg), checkpoint, device="cpu")
     crop = None if dynamic else crop_size or padded_size(cfg)
     if crop is not None:

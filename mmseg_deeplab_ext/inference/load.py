@@ -11,6 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.apis import init_model
 from torch import nn
 
+from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.conversion.addresses import is_address
 from mmseg_deeplab_ext.conversion.pth import load_pth, state_dict_of
 from mmseg_deeplab_ext.conversion.weights import demand_weights
@@ -33,7 +34,8 @@ def load_segmentor(
     """
     place = _device(device)
     loaded = load_pth(checkpoint)
-    model = init_model(cfg, None, device="cpu")
+    with building("model"):
+        model = init_model(cfg, None, device="cpu")
     state_dict = state_dict_of(loaded, source=checkpoint)
     if is_address(checkpoint):
         # Networks of ours compare TensorFlow's weights with themselves, and name the config

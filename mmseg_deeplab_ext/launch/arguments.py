@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import Sequence
 
 from mmengine.config import DictAction
 
+from mmseg_deeplab_ext.conversion.plain_loading import TRUST_FLAG, trust_checkpoints
 from mmseg_deeplab_ext.launch.distributed import LAUNCHERS
+
+_DICTIONARY = re.compile(r"\bdict\(|(^|[\[(,])\s*['\"]?\{")
 
 
 class CfgOptions(DictAction):
@@ -19,6 +23,13 @@ class CfgOptions(DictAction):
         wrong = [value for value in values if not value.partition("=")[0] or "=" not in value]
         if wrong:
             parser.error(f"{option_string} takes KEY=VALUE pairs, but got {' '.join(wrong)!r}")
+        nested = [value for value in values if _DICTIONARY.search(value.partition("=")[2])]
+        if nested:
+            parser.error(
+                f"{option_string} takes numbers, words and lists of them, but no dictionaries: "
+                f"{' '.join(nested)!r}. Set their keys one by one, such as "
+                "param_scheduler.0.power=1, or write them into the config file"
+            )
         try:
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:  # DictAction's word for unbalanced brackets
@@ -37,6 +48,19 @@ def add_cfg_options(parser: argparse.ArgumentParser, *, example: str) -> None:
     )
 
 
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the one way around reading ``.pth`` files as plain data.
+
+    Args:
+        parser: That of a tool, which tells its value to :func:`trust_checkpoints`.
+    """
+    parser.add_argument(
+        TRUST_FLAG,
+        action="store_true",
+        help="load .pth files that hold more than plain data, which runs code that is in them",
+    )
+
+
 def common_parser(description: str) -> argparse.ArgumentParser:
     """Start a parser with the arguments that training and evaluation share."""
     parser = argparse.ArgumentParser(description=description)
@@ -52,6 +76,7 @@ def common_parser(description: str) -> argparse.ArgumentParser:
         action="store_true",
         help="read every label map before the start, not only 32 of each data set",
     )
+    add_trust_checkpoint(parser)
     parser.add_argument(
         "--launcher", choices=["none", *LAUNCHERS], default="none", help="job launcher"
     )
@@ -61,7 +86,8 @@ def common_parser(description: str) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse, and tell MMEngine the local rank by the environment variable that it reads."""
+    """Parse, and tell what is wanted to those who look elsewhere: MMEngine, and the loaders."""
     args = parser.parse_args(argv)
+    trust_checkpoints(args.trust_checkpoint)
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     return args

@@ -7,7 +7,7 @@ those names in the test pipeline.
 from __future__ import annotations
 
 import copy
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
@@ -24,20 +24,34 @@ def checked_loader(loader: Mapping[str, Any], *, ignore_index: int = 255) -> Map
     """
     loader = copy.deepcopy(loader)
     for leaf in leaf_datasets(loader["dataset"]):
-        classes = class_names(leaf)
         # Data sets with other classes may share the list and its steps.
-        leaf["pipeline"] = copy.deepcopy(leaf.get("pipeline", []))
-        for step in pipeline_steps(leaf["pipeline"]):
-            kind = _transform_class(step.get("type"))
-            if kind is LoadImageFromFile:
-                step["type"] = "mmseg_deeplab_ext.CheckedLoadImageFromFile"
-            elif kind is LoadAnnotations and classes is not None:
-                step["type"] = "mmseg_deeplab_ext.CheckedLoadAnnotations"
-                step.update(num_classes=len(classes), ignore_index=ignore_index)
+        pipeline = leaf.get("pipeline", [])
+        leaf["pipeline"] = checked_steps(pipeline, class_names(leaf), ignore_index=ignore_index)
     return loader
 
 
-def _transform_class(kind: Any) -> Any:
+def checked_steps(
+    pipeline: Sequence[Any], classes: Sequence[str] | None = None, *, ignore_index: int = 255
+) -> Any:
+    """A copy of a pipeline's config that loads through the checked transforms.
+
+    Args:
+        pipeline: Configs of transforms.
+        classes: Those of the labels; None leaves their loading as it is.
+        ignore_index: Label value of pixels that do not count.
+    """
+    pipeline = copy.deepcopy(pipeline)
+    for step in pipeline_steps(pipeline):
+        kind = transform_class(step.get("type"))
+        if kind is LoadImageFromFile:
+            step["type"] = "mmseg_deeplab_ext.CheckedLoadImageFromFile"
+        elif kind is LoadAnnotations and classes is not None:
+            step["type"] = "mmseg_deeplab_ext.CheckedLoadAnnotations"
+            step.update(num_classes=len(classes), ignore_index=ignore_index)
+    return pipeline
+
+
+def transform_class(kind: Any) -> Any:
     """The class that MMEngine will build: a name means the current default scope's."""
     if not isinstance(kind, str):
         return kind

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.config_view import ConfigView
-from mmseg_deeplab_ext.conversion.pth import reading
+from mmseg_deeplab_ext.conversion.plain_loading import reading, use_plain_loaders
 from mmseg_deeplab_ext.conversion.weights import check_evaluable
 from mmseg_deeplab_ext.engine.batch_norm import FirstProcessBuffersHook
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.engine.stop_at_divergence import StopAtDivergenceHook
 from mmseg_deeplab_ext.launch.adapt import adapt_evaluation, adapt_training
 from mmseg_deeplab_ext.launch.checked_loading import checked_loader
 from mmseg_deeplab_ext.launch.checks.before_start import check_config
@@ -45,7 +46,38 @@ class CheckedRun:
         if isinstance(dataloader, dict):
             ignored = ConfigView.of(self.cfg, splits=()).ignore_index
             dataloader = checked_loader(dataloader, ignore_index=ignored)
-        return super().build_dataloader(dataloader, *args, **kwargs)
+        with building("a data loader"):
+            return super().build_dataloader(dataloader, *args, **kwargs)
+
+
+def _named_when_refused(method: str, what: str) -> Callable[..., Any]:
+    def build(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with building(what):
+            return getattr(super(CheckedRun, self), method)(*args, **kwargs)
+
+    return build
+
+
+_BUILT = {
+    "build_model": "model",
+    "wrap_model": "model_wrapper_cfg",
+    "build_optim_wrapper": "optim_wrapper",
+    "build_param_scheduler": "param_scheduler",
+    "build_train_loop": "train_cfg",
+    "build_val_loop": "val_cfg",
+    "build_test_loop": "test_cfg",
+    "build_evaluator": "an evaluator",
+    "build_visualizer": "visualizer",
+    "build_log_processor": "log_processor",
+    "register_hook": "a hook",
+    "setup_env": "env_cfg",
+    "set_randomness": "randomness",
+    "scale_lr": "auto_scale_lr",
+}
+"""Methods that MMEngine calls when it needs a part -> the part's name."""
+
+for _method, _what in _BUILT.items():
+    setattr(CheckedRun, _method, _named_when_refused(_method, _what))
 
 
 class CheckedEvaluation(CheckedRun):
@@ -70,15 +102,12 @@ def build_runner(
     ``changes`` is what it does otherwise than the config's ``runner_type``; ``warnings`` and
     ``notes`` are sentences for its log.
     """
+    use_plain_loaders()
     check_gpu_of_this_process(cfg.launcher)
     notes = [*notes, *connect_without_gpu(cfg)]
     kind = RUNNERS.get(cfg.get("runner_type", "Runner"))
-    try:
+    with building("the Runner"):
         runner = type(changes.__name__, (changes, kind), {}).from_cfg(cfg)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise ConfigError(f"The config has a key that its class does not take: {error}") from error
     # Not earlier: now they reach the log file, and of one process only.
     for level, sentences in ((logging.WARNING, warnings), (logging.INFO, notes)):
         for sentence in sentences:
@@ -106,7 +135,8 @@ def training_runner(
     Raises:
         ConfigError: The config asks for something impossible on these processes, or the work
             directory can't be written into. Running it raises a CheckpointError, before the first
-            iteration, if nothing of the weights in ``load_from`` fits.
+            iteration, if nothing of the weights in ``load_from`` fits or the state to resume does
+            not, and a TrainingDivergedError as soon as the loss is not finite.
         CheckpointError: What the training starts from does not exist, or can't be read.
         DatasetError: A file of the training or validation split is missing, or a label map that
             was read is bad.
@@ -117,6 +147,7 @@ def training_runner(
     check_output_folders({"--work-dir": cfg.get("work_dir")})  # last: it makes the folder
     runner = build_runner(cfg, CheckedRun, warnings=warnings, notes=notes)
     check_runner(runner, view, every_label=every_label)
+    runner.register_hook(StopAtDivergenceHook())
     if runner.world_size > 1:
         runner.register_hook(FirstProcessBuffersHook())
     return runner

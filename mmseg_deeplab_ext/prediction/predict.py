@@ -21,9 +21,10 @@ from mmseg_deeplab_ext.errors import (
     UnreadableImageError,
     UnwritableFileError,
 )
-from mmseg_deeplab_ext.inference.config import crop_of
+from mmseg_deeplab_ext.inference.config import crop_of, test_pipeline
 from mmseg_deeplab_ext.inference.labels import image_labels
 from mmseg_deeplab_ext.inference.load import load_segmentor
+from mmseg_deeplab_ext.launch.checks.before_start import check_inference_config
 from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.prediction.batches import batches, bounded_map
 from mmseg_deeplab_ext.prediction.colours import class_colours
@@ -102,6 +103,7 @@ def predict_files(
     mode = use_mode(cfg, options.mode)
     crop = crop_of(cfg)
     init_default_scope(cfg.get("default_scope", "mmseg"))
+    check_inference_config(cfg, pipeline=test_pipeline(cfg))
     preparation = Preparation(cfg, fit=crop if mode == "resize" else None)
     model, meta = load_segmentor(cfg, checkpoint, device=options.device)
     colours = class_colours(cfg, meta, num_classes=max(model.num_classes, 2))

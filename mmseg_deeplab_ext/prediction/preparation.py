@@ -12,11 +12,12 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
+from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.config_view import step_name
-from mmseg_deeplab_ext.errors import ConfigError, UnreadableImageError
+from mmseg_deeplab_ext.datasets.image_files import UNDECODABLE, fault_of
+from mmseg_deeplab_ext.errors import ConfigError, ImageFileError, UnreadableImageError
 from mmseg_deeplab_ext.inference.config import test_pipeline
-
-_UNDECODABLE = "damaged, or no format that OpenCV reads"
+from mmseg_deeplab_ext.launch.checked_loading import checked_steps
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Preparation:
     """The test pipeline of a config without its annotations.
 
     Images are decoded by the config's own loading step, so predictions are those of
-    ``tools/test.py``: MMCV's decoder turns greyscale, 16 bits and CMYK into 8 bits of three
-    channels, ignores transparency, and applies the orientation in EXIF data as viewers do.
+    ``tools/test.py``: greyscale, 16 bits and CMYK become 8 bits of three channels, transparency is
+    ignored, and the orientation in EXIF data is applied as viewers do.
 
     Args:
         cfg: A whole config. The pipeline is the one of its test data set, or ``test_pipeline``.
@@ -69,9 +70,10 @@ class Preparation:
                 "The test pipeline must start with a step that loads the image and end with "
                 f"PackSegInputs; that of {cfg.filename} is {', '.join(names) or 'empty'}."
             )
-        self._load, self._change, self._pack = (
-            Compose(part) for part in (steps[:1], steps[1:-1], steps[-1:])
-        )
+        with building("test pipeline"):
+            self._load, self._change, self._pack = (
+                Compose(part) for part in (checked_steps(steps[:1]), steps[1:-1], steps[-1:])
+            )
         self._fit = fit
 
     def __call__(self, path: Path) -> Prepared:
@@ -97,28 +99,23 @@ class Preparation:
 
 def _load(step: Callable[[dict], dict | None], path: Path) -> dict[str, Any]:
     try:
-        fault = _fault(path.read_bytes())
+        fault = fault_of(path.read_bytes())
         results = None if fault else step({"img_path": str(path)})
     # The decoders raise whatever they like (cv2.error, OSError, SyntaxError, AssertionError).
     except Exception as error:
         raise UnreadableImageError(_reason(error, path)) from error
     if results is None:  # not tried, or ignore_empty
-        raise UnreadableImageError(fault or _UNDECODABLE)
+        raise UnreadableImageError(fault or UNDECODABLE)
     return results
-
-
-def _fault(content: bytes) -> str:
-    """What is wrong with a file before it is decoded; empty if nothing is."""
-    if not content:
-        return "the file is empty"
-    return "the JPEG file is cut off" if _is_cut_off_jpeg(content) else ""
 
 
 def _reason(error: Exception, path: Path) -> str:
     """Why a file can't be read, in the words of whoever met the cause, without its internals."""
     cause = error.__cause__ or error  # `CheckedLoadImageFromFile` puts a text of its own around it
+    if isinstance(cause, ImageFileError):
+        return str(cause)
     if isinstance(cause, AssertionError):  # MMCV's, where OpenCV returns nothing
-        return _UNDECODABLE
+        return UNDECODABLE
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     if isinstance(cause, cv2.error) and cause.err:
@@ -129,15 +126,6 @@ def _reason(error: Exception, path: Path) -> str:
 def _in_one_line(error: BaseException, path: Path) -> str:
     message = str(error).replace(str(path), "the file")
     return " ".join(f"{type(error).__name__}: {message}".split())
-
-
-def _is_cut_off_jpeg(content: bytes) -> bool:
-    """Whether a file is a JPEG that lacks its end: OpenCV 4 fills it up without an error.
-
-    After the last start of a scan (FF DA) there must be an end of the image (FF D9). Neither
-    occurs within a scan's data (ITU-T T.81, B.1.1.5); some cameras append data after the end.
-    """
-    return content[:2] == b"\xff\xd8" and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0
 
 
 def _shrink(results: dict[str, Any], fit: tuple[int, int]) -> None:

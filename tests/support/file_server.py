@@ -18,6 +18,7 @@ class FileServer:
         cut_after: Bytes after which the next answers break off, one entry per answer.
         ranges: Whether requests for a part are honoured.
         headers: More headers of every answer.
+        redirects: The address to which a name is redirected.
         requests: (name, Range header) of every request so far.
     """
 
@@ -25,6 +26,7 @@ class FileServer:
     cut_after: list[int] = field(default_factory=list)
     ranges: bool = True
     headers: dict[str, str] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     port: int = 0
 
@@ -43,6 +45,11 @@ def serve() -> Iterator[FileServer]:
             name = self.path.strip("/")
             asked = self.headers.get("Range")
             state.requests.append((name, asked))
+            if name in state.redirects:
+                self.send_response(302)
+                self.send_header("Location", state.redirects[name])
+                self.end_headers()
+                return
             content = state.files.get(name)
             if content is None:
                 self.send_error(404)

@@ -104,7 +104,7 @@ def test_without_a_mirror_the_official_address_is_used(
     monkeypatch.setattr(download, "fetch", lambda file, folder: asked.append(file.url))
     fetch(NAME, folder=tmp_path)
     assert asked == [f"{URL_PREFIX}{ARCHIVE}"]
-    assert asked == [f"http://download.tensorflow.org/models/{ARCHIVE}"]
+    assert asked == [f"https://download.tensorflow.org/models/{ARCHIVE}"]
 
 
 def test_a_broken_connection_is_resumed(server: FileServer, archive: bytes, tmp_path: Path) -> None:

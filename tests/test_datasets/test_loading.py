@@ -182,6 +182,39 @@ def test_the_size_is_compared_with_the_image_before_resizing(tmp_path: Path) -> 
     assert results["gt_seg_map"].shape == (3, 4)
 
 
+def test_a_cut_off_image_is_named_whatever_the_decoder_makes_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    path.write_bytes(path.read_bytes()[:-99])
+    with pytest.raises(DatasetError, match=r"cut\.jpg: .* \(the JPEG file is cut off\)"):
+        CheckedLoadImageFromFile()({"img_path": str(path)})
+    assert CheckedLoadImageFromFile(ignore_empty=True)({"img_path": str(path)}) is None
+
+
+@pytest.mark.parametrize(("suffix", "lossy"), [("jpg", "JPEG"), ("webp", "lossy WebP")])
+def test_a_label_in_a_lossy_format_is_refused(tmp_path: Path, suffix: str, lossy: str) -> None:
+    path = tmp_path / f"label.{suffix}"
+    Image.new("L", (4, 3)).save(path)
+    with pytest.raises(DatasetError, match=rf"a lossy format \({lossy}\).*again from its source"):
+        CheckedLoadAnnotations(num_classes=6)(sample(tmp_path, seg_map_path=str(path)))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_an_image_that_exif_turns_is_named_as_the_cause(tmp_path: Path, orientation: int) -> None:
+    image, exif = tmp_path / "image.jpg", Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (4, 3) if orientation == 6 else (3, 4)).save(image, exif=exif)
+    steps = [CheckedLoadImageFromFile(), CheckedLoadAnnotations(num_classes=6)]
+    with pytest.raises(DatasetError, match="label map is 4x3 .* image is 3x4") as caught:
+        Compose(steps)(sample(tmp_path, LABEL, img_path=str(image)))
+    cure = "EXIF orientation 6 turns" if orientation == 6 else "make it again from the image"
+    assert cure in str(caught.value)
+    if orientation == 6:
+        steps[0] = CheckedLoadImageFromFile(color_type="color_ignore_orientation")
+        Compose(steps)(sample(tmp_path, LABEL, img_path=str(image)))
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n cut off", None])
 def test_an_unreadable_label_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

@@ -110,6 +110,38 @@ def test_an_empty_list_is_an_error(voc_folder: Path) -> None:
         check(config(train=voc(voc_folder)))
 
 
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"\xef\xbb\xbfa\nb\n", "is UTF-8 with a byte-order mark: save it as UTF-8 without one"),
+        ("a\nb\n".encode("utf-16"), "is UTF-16 with a byte-order mark"),
+        (b"a\nstra\xdfe\n", r"is not encoded in UTF-8 \(line 2\)"),
+    ],
+)
+def test_a_list_in_another_encoding_is_named(voc_folder: Path, content: bytes, wanted: str) -> None:
+    path = voc_folder / "ImageSets/Segmentation/train.txt"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"train_dataloader .*train\.txt {wanted}"):
+        check(config(train=voc(voc_folder)))
+    part = {**voc(voc_folder, split="val"), "metainfo": {"classes": str(path)}}
+    if b"\xdf" in content:
+        with pytest.raises(ConfigError, match="is not a text file in UTF-8 with a class a line"):
+            check(with_model(config(val=part), decode_head={"num_classes": 2}))
+
+
+def test_labels_that_are_loaded_from_nowhere_are_named(voc_folder: Path) -> None:
+    part = voc(voc_folder)
+    part["data_prefix"] = {"img_path": "JPEGImages"}
+    with pytest.raises(DatasetError, match="loads labels, but data_prefix has no seg_map_path"):
+        check(config(train={**part, "type": "BaseSegDataset"}))
+
+
+def test_what_a_data_set_refuses_is_no_traceback(voc_folder: Path) -> None:
+    part = {**voc(voc_folder), "metainfo": {"classes": ("cat", "unicorn")}}
+    with pytest.raises(ConfigError, match="train_dataloader.dataset can't be built: .*unicorn"):
+        check(config(train=part))
+
+
 def test_a_link_that_leads_nowhere_counts_as_missing(voc_folder: Path) -> None:
     (voc_folder / "JPEGImages/b.jpg").unlink()
     (voc_folder / "JPEGImages/b.jpg").symlink_to("gone.jpg")
@@ -252,3 +284,10 @@ def test_looking_at_a_config_changes_nothing_of_it(voc_folder: Path) -> None:
     before = cfg.to_dict()
     check(cfg)
     assert cfg.to_dict() == before
+
+
+def test_labels_that_are_loaded_after_the_geometry_stop_a_run(voc_folder: Path) -> None:
+    part = {**voc(voc_folder), "pipeline": [PIPELINE[0], {"type": "RandomFlip"}, PIPELINE[1]]}
+    with pytest.raises(ConfigError, match="RandomFlip before LoadAnnotations changes the image"):
+        check(config(train=part))
+    check(config(test=part), splits=("test",))

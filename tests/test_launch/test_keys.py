@@ -68,9 +68,12 @@ def test_a_key_of_the_file_that_looks_like_one_that_is_read_is_suspected(cfg):
     cfg.optim_wraper = {"optimizer": {"lr": 0.5}}
     cfg.trian_cfg = {"max_iters": 5}
     cfg.model.test_cfg = {"mod": "slide"}
+    cfg.optim_wrapper.paramwise_cfg = {"norm_decay_mul": 0.0}
     assert notes_on_keys(ConfigView.of(cfg)) == [
         "model.test_cfg.mod in the config is read by nothing: is it mode?",
         "optim_wraper in the config is read by nothing: is it optim_wrapper?",
+        "optim_wrapper.paramwise_cfg.norm_decay_mul in the config is read by nothing: is it "
+        "norm_decay_mult?",
         "trian_cfg in the config is read by nothing: is it train_cfg?",
     ]
 

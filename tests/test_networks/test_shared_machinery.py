@@ -14,7 +14,7 @@ from mmseg_deeplab_ext.layers import UnitGeometry
 from mmseg_deeplab_ext.layers.inverted_residual import InvertedResidual
 from mmseg_deeplab_ext.layers.residual_unit import ResidualUnit
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec, BatchNorm, Tap
-from mmseg_deeplab_ext.specs.deeplab_head import Aspp
+from mmseg_deeplab_ext.specs.head_parts import Aspp
 
 BN = dict(type="BN")
 RELU6 = dict(type="ReLU6")

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "errors": set(),
     "hosts": set(),
     "atomic_files": set(),
+    "building": set(),
     "config_values": set(),
     "progress": set(),
     "safe_globals": set(),
@@ -43,25 +44,25 @@ MAY_IMPORT = {
     "checkpoints": {"atomic_files", "download", "wording", "writable"},
     "conversion": {
         *("atomic_files", "checkpoints", "config_values", "config_view", "datasets"),
-        *("layers", "registry", "specs", "tool_paths", "wording", "writable"),
+        *("layers", "registry", "safe_globals", "specs", "tool_paths", "wording", "writable"),
     },
     "datasets": {
         *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
         *("registry", "tool_paths", "wording"),
     },
     "engine": {"config_values", "registry", "specs"},
-    "inference": {"config_view", "conversion", "layers", "specs"},
+    "inference": {"building", "config_view", "conversion", "layers", "specs"},
     "launch": {
-        *("config_values", "config_view", "conversion", "datasets", "engine", "inference"),
-        *("layers", "registry", "specs", "tool_paths", "wording", "writable"),
+        *("building", "config_values", "config_view", "conversion", "datasets", "engine"),
+        *("inference", "layers", "registry", "specs", "tool_paths", "wording", "writable"),
     },
     "export": {
         *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),
         "writable",
     },
     "prediction": {
-        *("atomic_files", "config_view", "conversion", "datasets", "inference", "launch"),
-        *("progress", "wording", "writable"),
+        *("atomic_files", "building", "config_view", "conversion", "datasets", "inference"),
+        *("launch", "progress", "wording", "writable"),
     },
     "__main__": {"checkpoints", "compat", "hosts"},
 }
@@ -167,6 +168,10 @@ def test_a_network_imported_by_hand_knows_the_addresses_of_tensorflow(tmp_path):
         )
         with pytest.raises(CheckpointNotFoundError, match="absent"):
             network.init_weights()
+        # The loaders of users' other files stay MMEngine's; only our tools change them.
+        mmseg_deeplab_ext.load_plugins()
+        from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
+        assert CheckpointLoader._get_checkpoint_loader("a.pth") is load_from_local
         """,
         cwd=tmp_path,
     )

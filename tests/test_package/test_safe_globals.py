@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import checkpoint
 from mmengine.utils import digit_version
 from mmseg.evaluation import IoUMetric
 
@@ -141,9 +140,6 @@ def test_ioumetric_gives_the_type_of_score_that_this_is_tested_with():
     assert type(metrics["mIoU"]) is np.float32
 
 
-@pytest.mark.skipif(
-    hasattr(checkpoint, "get_torch_safe_globals"), reason="this MMEngine brings its own list"
-)
 @pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version("2.6.0"), reason="this PyTorch loads anything"
 )

@@ -14,6 +14,13 @@ from mmseg_deeplab_ext.plugins import load_plugins
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and export."""
+    load_plugins()
+    # Only now: without a sound environment these imports fail with a less helpful message.
+    from mmseg_deeplab_ext.conversion.plain_loading import trust_checkpoints
+    from mmseg_deeplab_ext.conversion.to_tensorflow import export_checkpoint
+    from mmseg_deeplab_ext.launch.arguments import add_trust_checkpoint
+    from mmseg_deeplab_ext.launch.config import load_config
+
     parser = argparse.ArgumentParser(description="Write a segmentor's weights for TensorFlow")
     parser.add_argument("config", help="config file of the segmentor")
     parser.add_argument("checkpoint", help="its weights, a .pth file")
@@ -30,12 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="modules without a counterpart in TensorFlow to leave out, such as auxiliary_head",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing checkpoint")
+    add_trust_checkpoint(parser)
     args = parser.parse_args(argv)
-    load_plugins()
-    # Only now: without a sound environment these imports fail with a less helpful message.
-    from mmseg_deeplab_ext.conversion.to_tensorflow import export_checkpoint
-    from mmseg_deeplab_ext.launch.config import load_config
-
+    trust_checkpoints(args.trust_checkpoint)
     export = export_checkpoint(
         load_config(args.config),
         args.checkpoint,

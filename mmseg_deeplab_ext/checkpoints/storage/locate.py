@@ -145,9 +145,13 @@ def _in_folder(folder: str) -> Located:
 
 def _newest_in(folder: str) -> Located:
     newest = newest_checkpoint(folder, os.path.join(folder, STATE_FILE))
-    # The path may be another machine's: the checkpoint lies beside the state file, or nowhere.
-    for name in newest.names:
-        found = _at(os.path.join(folder, name))
+    written = os.path.join(folder, newest.path)
+    # A folder that was moved, or comes from another machine, names an absolute path of old. Nothing
+    # outside the folder is opened because a file in it says so.
+    outside = os.path.relpath(written, folder).split(os.sep)[0] == os.pardir
+    beside = [os.path.join(folder, name) for name in newest.names]
+    for path in beside if outside else [written, *beside]:
+        found = _at(path)
         if found is not None:
             return found
     others = ", ".join(each.path for each in _all_in(folder)) or "none"

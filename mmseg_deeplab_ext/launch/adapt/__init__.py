@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
 from mmseg_deeplab_ext.launch.adapt.amp import enable_amp
 from mmseg_deeplab_ext.launch.adapt.cpu import adapt_to_cpu
+from mmseg_deeplab_ext.launch.adapt.loaders import load_without_workers
 from mmseg_deeplab_ext.launch.adapt.outputs import write_predictions
 from mmseg_deeplab_ext.launch.adapt.start import choose_start, restore_seed
 from mmseg_deeplab_ext.launch.adapt.tta import use_tta
@@ -30,6 +31,7 @@ def adapt_training(
         *choose_start(cfg, options=options, resume=resume),
         *restore_seed(cfg),  # of the checkpoint that was chosen
         *share_global_batch(cfg, launched_world_size(cfg.launcher), options=options),
+        *load_without_workers(cfg),
         *adapt_to_cpu(cfg),  # of what --amp made of it
     ]
 
@@ -43,4 +45,4 @@ def adapt_evaluation(
     warnings = use_tta(cfg) if tta else []
     if out is not None:
         write_predictions(cfg, out)
-    return warnings, adapt_to_cpu(cfg)
+    return warnings, [*load_without_workers(cfg), *adapt_to_cpu(cfg)]

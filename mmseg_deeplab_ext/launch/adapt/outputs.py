@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.launch.checks.evaluation import iou_metrics
 
 
 def draw_predictions(
@@ -35,10 +36,7 @@ def draw_predictions(
 
 def write_predictions(cfg: Config, directory: str) -> None:
     """Let the metric write the predicted label images into a directory (``--out``)."""
-    evaluators = cfg.test_evaluator
-    if not isinstance(evaluators, (list, tuple)):
-        evaluators = [evaluators]
-    metrics = [metric for metric in evaluators if metric["type"].split(".")[-1] == "IoUMetric"]
+    metrics = iou_metrics(cfg.get("test_evaluator"))
     if not metrics:
         raise ConfigError("--out needs an IoUMetric in the config's test_evaluator.")
     metrics[0]["output_dir"] = directory

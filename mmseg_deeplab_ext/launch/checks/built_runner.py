@@ -10,6 +10,7 @@ from mmseg_deeplab_ext.conversion.addresses import is_address
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch.checks.labels import check_labels
 from mmseg_deeplab_ext.launch.checks.loaded_checkpoint import CheckpointFitsHook, segmentor_in
+from mmseg_deeplab_ext.launch.checks.resumed_state import ResumedStateHook
 from mmseg_deeplab_ext.specs.network import network_of_model
 
 
@@ -20,6 +21,8 @@ def check_runner(runner: Runner, view: ConfigView, *, every_label: bool) -> None
     """
     check_labels(view, every=every_label, share=get_dist_info())
     _check_takes_tensorflow_weights(runner)
+    if runner.cfg.get("resume"):
+        runner.register_hook(ResumedStateHook())
     source = runner.cfg.get("load_from")
     if source is not None:
         training = "train" in view.splits

@@ -6,12 +6,14 @@ brings them, instead of an assertion without a message, or a crash in the middle
 
 from __future__ import annotations
 
+import codecs
 import os
 import shlex
 
 from mmengine.dataset import BaseDataset
 from mmseg.datasets import PascalVOCDataset
 
+from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.config_view import ConfigView, DatasetView
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES
 from mmseg_deeplab_ext.tool_paths import tool_path
@@ -34,28 +36,40 @@ def problems_of_files(view: ConfigView) -> list[str]:
     for dataset in view.datasets:
         if not dataset.is_local:
             continue
+        unreadable = _fault_of_list(dataset)
+        if unreadable:
+            problems.append(f"{dataset.split}_dataloader ({dataset}): {unreadable}")
+            continue
         found = _missing_places(dataset) or _missing_files(dataset)
         if found:
             problems.append(f"{dataset.split}_dataloader ({dataset}): {found}")
             advice.append(f"  {_how_to_get(dataset)}")
-    if not problems:
-        return []
-    return list(dict.fromkeys([*problems, "To get the data:", *advice]))
+    advice = ["To get the data:", *advice] if advice else []
+    return list(dict.fromkeys([*problems, *advice]))
+
+
+def _fault_of_list(dataset: DatasetView) -> str:
+    """Name a list of samples that is no UTF-8 text without a mark, as the data sets read it."""
+    path = _joined(dataset).ann_file
+    if not path or not os.path.isfile(path):
+        return ""
+    with open(path, "rb") as file:
+        content = file.read()
+    marks = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+    for mark, encoding in marks.items():
+        if content.startswith(mark):
+            return f"{path} is {encoding} with a byte-order mark: save it as UTF-8 without one."
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return f"{path} is not encoded in UTF-8 (line {line}): save it as UTF-8."
+    return ""
 
 
 def _missing_places(dataset: DatasetView) -> str:
     """Name the root, list file and folders that are missing: some classes assert without a word."""
-    leaf = dataset.config
-    prefixes = dict(leaf.get("data_prefix") or {})
-    if not dataset.needs_labels:
-        prefixes.pop("seg_map_path", None)
-    # MMEngine's own class joins the paths: the rules for absolute and empty ones stay its own.
-    joined = BaseDataset(
-        ann_file=leaf.get("ann_file") or "",
-        data_root=leaf.get("data_root") or "",
-        data_prefix=prefixes,
-        lazy_init=True,
-    )
+    joined = _joined(dataset)
     if joined.data_root and not os.path.isdir(joined.data_root):
         return f"the folder {joined.data_root} is missing (looked for in {os.getcwd()})."
     folders = [folder for folder in joined.data_prefix.values() if folder]
@@ -65,11 +79,32 @@ def _missing_places(dataset: DatasetView) -> str:
     return f"missing are {', '.join(missing)}." if missing else ""
 
 
+def _joined(dataset: DatasetView) -> BaseDataset:
+    """Its paths, joined by MMEngine's own class, whose rules for absolute and empty ones hold."""
+    leaf = dataset.config
+    prefixes = dict(leaf.get("data_prefix") or {})
+    if not dataset.needs_labels:
+        prefixes.pop("seg_map_path", None)
+    return BaseDataset(
+        ann_file=leaf.get("ann_file") or "",
+        data_root=leaf.get("data_root") or "",
+        data_prefix=prefixes,
+        lazy_init=True,
+    )
+
+
 def _missing_files(dataset: DatasetView) -> str:
-    if not dataset.samples:
+    with building(f"{dataset.split}_dataloader.dataset"):
+        samples = dataset.samples
+    if not samples:
         return "it has no samples: its list, or its folder of images, is empty."
+    if dataset.needs_labels and not any("seg_map_path" in sample for sample in samples):
+        return (
+            "its pipeline loads labels, but data_prefix has no seg_map_path. Name their folder, or "
+            "leave LoadAnnotations out of the pipeline."
+        )
     keys = ["img_path"] + ["seg_map_path"] * dataset.needs_labels
-    paths = [sample[key] for sample in dataset.samples for key in keys if sample.get(key)]
+    paths = [sample[key] for sample in samples for key in keys if sample.get(key)]
     # One listing per folder instead of one look per file: over a network file system that is the
     # difference between a second and a minute.
     split = [os.path.split(path) for path in paths]

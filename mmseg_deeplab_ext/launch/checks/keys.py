@@ -30,6 +30,12 @@ _MORE_KEYS = (
 )
 _TEST_CFG_KEYS = ("mode", "crop_size", "stride")
 """What MMSegmentation's EncoderDecoder reads of ``model.test_cfg``."""
+_PARAMWISE_KEYS = (
+    *("base_lr", "bias_decay_mult", "bias_lr_mult", "bypass_duplicate", "custom_keys"),
+    *("dcn_offset_lr_mult", "dwconv_decay_mult", "flat_decay_mult", "norm_decay_mult"),
+    *("last_layer_gradient_multiplier", "last_layers_contain_logits_only"),
+)
+"""What the constructors of MMEngine and of this package read of ``paramwise_cfg``."""
 _ALIKE = 0.85
 
 
@@ -61,9 +67,11 @@ def notes_on_keys(view: ConfigView) -> list[str]:
     A config file may have variables of its own, so this is no more than a suspicion.
     """
     dicts = {key: value for key, value in view.config.items() if isinstance(value, dict)}
+    wrapper = view.config.get("optim_wrapper") or {}
     places = {
         "": (dicts, _read_keys()),
         "model.test_cfg.": (view.model.get("test_cfg") or {}, _TEST_CFG_KEYS),
+        "optim_wrapper.paramwise_cfg.": (wrapper.get("paramwise_cfg") or {}, _PARAMWISE_KEYS),
     }
     notes = []
     for place, (found, read) in places.items():

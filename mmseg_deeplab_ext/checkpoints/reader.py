@@ -20,10 +20,10 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
     Args:
         path: what the names of its files start with, as TensorFlow takes it; the ``.index`` or a
-            ``.data-...`` file; a folder with a ``checkpoint`` file (the newest one it names is
-            taken), or with exactly one checkpoint, or of a SavedModel; or an archive of the model
-            zoo as downloaded (``.tar.gz``; unpacked into a temporary folder until the checkpoint
-            is closed or no longer used).
+            ``.data-...`` file; a folder with a ``checkpoint`` file, or that file (the newest one it
+            names is taken, from beside it); a folder with exactly one checkpoint, or of a
+            SavedModel; or an archive of the model zoo as downloaded (``.tar.gz``; unpacked into a
+            temporary folder until the checkpoint is closed or no longer used).
 
     Returns:
         The open checkpoint, a context manager.

@@ -12,7 +12,7 @@ from mmseg_deeplab_ext.specs.backbone import Shapes
 from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
 from mmseg_deeplab_ext.specs.rule import Rule
-from mmseg_deeplab_ext.specs.variables import AVERAGE, BOOKKEEPING, SUFFIXES, owner
+from mmseg_deeplab_ext.specs.variables import AVERAGE, SUFFIXES, bookkeeping, owner
 
 EMA_CHOICES = ("auto", "always", "never")
 _STATISTICS = ("/moving_mean", "/moving_variance")
@@ -119,8 +119,8 @@ def _source(shapes: Shapes, name: str, *, averages: bool) -> str:
 def _reason(name: str, network: NetworkSpec, expected: set[str], *, averages: bool) -> str:
     """Why a variable that is not used may be left out; empty if nothing explains it."""
     base, suffix = owner(name)
-    if base.rpartition("/")[2] in BOOKKEEPING:
-        return BOOKKEEPING[base.rpartition("/")[2]]
+    if bookkeeping(base):
+        return bookkeeping(base)
     if network.backbone.is_classifier(base):
         return "ImageNet classifier, which segmentation does not have"
     if network.head and network.head.logits is None and Logits.owns(base):

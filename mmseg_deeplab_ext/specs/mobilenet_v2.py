@@ -8,12 +8,13 @@ the official graphs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator
+from typing import ClassVar, Iterator
 
 from mmseg_deeplab_ext.config_values import check_positive
+from mmseg_deeplab_ext.errors import CheckpointUnsupportedError
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec, BatchNorm, Shapes, Tap
 from mmseg_deeplab_ext.specs.rule import Rule, conv_module_rules, depthwise_module_rules
-from mmseg_deeplab_ext.specs.widths import make_divisible, multiplier_of
+from mmseg_deeplab_ext.specs.widths import differences, make_divisible, multiplier_of
 
 _STEM = 32
 """Channels of the 3x3 stem convolution, which has stride 2, at multiplier 1."""
@@ -60,6 +61,8 @@ class MobileNetV2Spec(BackboneSpec):
 
     widen_factor: float = 1.0
 
+    width_divisor: ClassVar[int] = 1
+
     module = "MobileNetV2"
     variant = "mobilenet_v2"
     scope_format = "MobilenetV2"
@@ -83,7 +86,7 @@ class MobileNetV2Spec(BackboneSpec):
         Unlike torchvision, MMSegmentation and slim's own classifiers, which round to multiples of
         8: 12 instead of 16 channels for a width of 24 and a factor of 0.5.
         """
-        return make_divisible(channels * self.widen_factor, 1)
+        return make_divisible(channels * self.widen_factor, self.width_divisor)
 
     @property
     def stem_channels(self) -> int:
@@ -132,12 +135,19 @@ class MobileNetV2Spec(BackboneSpec):
         last = shapes.get("MobilenetV2/expanded_conv_16/project/weights")
         if last is None or len(last) != 4:
             return None
+        found = cls._nearest(shapes, last[-1])
+        if differences(shapes, found.rules()):
+            _refuse_slims(shapes, last[-1])
+        return found
+
+    @classmethod
+    def _nearest(cls, shapes: Shapes, last_width: int) -> MobileNetV2Spec:
         factor = multiplier_of(
             shapes,
             lambda factor: cls(factor).rules(),
-            last_width=last[-1],
+            last_width=last_width,
             nominal=_BLOCKS[-1][1],
-            divisor=1,
+            divisor=cls.width_divisor,
         )
         return cls(factor)
 
@@ -151,6 +161,30 @@ class MobileNetV2Spec(BackboneSpec):
                 tf_scope = f"{self.scope}/expanded_conv{f'_{number}' if number else ''}"
                 yield from _unit_rules(unit, tf_scope, f"{prefix}layer{b}.{u}")
                 number += 1
+
+
+class _SlimSpec(MobileNetV2Spec):
+    """The network of slim's own classifiers (``divisible_by=8``); not built here."""
+
+    width_divisor = 8
+
+
+def _refuse_slims(shapes: Shapes, last_width: int) -> None:
+    """Name slim's own network, if the variables are one.
+
+    Raises:
+        CheckpointUnsupportedError: they are.
+    """
+    slim = _SlimSpec._nearest(shapes, last_width)
+    if differences(shapes, slim.rules()):
+        return
+    pairs = zip(slim.rules(), MobileNetV2Spec(slim.widen_factor).rules())
+    name, theirs, ours = next((a.tf_name, a.shape, b.shape) for a, b in pairs if a.shape != b.shape)
+    raise CheckpointUnsupportedError(
+        f"the file holds slim's own {slim}, an ImageNet classifier's: its widths are multiples of "
+        f"8 ({name} {list(theirs)}). DeepLab's of this multiplier, which this version builds, has "
+        f"others ({list(ours)}); only of multiplier 1 both are the same"
+    )
 
 
 def _unit_rules(unit: InvertedResidualSpec, tf_scope: str, torch: str) -> Iterator[Rule]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Iterable
 
 AVERAGE = "ExponentialMovingAverage"
@@ -23,10 +24,25 @@ BOOKKEEPING = {
     "global_step": "training step",
     "beta1_power": "optimizer state",
     "beta2_power": "optimizer state",
+    "fake_quantization_step": "training step at which the simulated 8-bit arithmetic starts",
     "mean_rgb": "mean pixel of the preprocessing, which the config states",
 }
 """Last part of the name of variables that stand alone -> what such a variable is. ``mean_rgb`` is
 in slim's ImageNet files."""
+
+_RANGE = re.compile(r"(^|/)[^/]*_quant(_\d+)?/(.*/)?(min|max)$")
+"""Added by ``tf.contrib.quantize`` (quant_ops.py); the variables of the float network stay."""
+
+
+def bookkeeping(name: str) -> str:
+    """What a variable that stands for no weight is; empty for the others.
+
+    Args:
+        name: of a variable, without the suffix of a slot.
+    """
+    if _RANGE.search(name):
+        return "range of 8-bit (quantisation-aware) training, which the float network does without"
+    return BOOKKEEPING.get(name.rpartition("/")[2], "")
 
 
 def owner(name: str) -> tuple[str, str]:
@@ -44,6 +60,6 @@ def weight_names(names: Iterable[str]) -> set[str]:
     weights = set()
     for name in names:
         base, suffix = owner(name)
-        if suffix in ("", AVERAGE) and base.rpartition("/")[2] not in BOOKKEEPING:
+        if suffix in ("", AVERAGE) and not bookkeeping(base):
             weights.add(base)
     return weights

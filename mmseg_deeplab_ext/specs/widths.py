@@ -23,7 +23,7 @@ def multiplier_of(
     nominal: int,
     divisor: int,
 ) -> float:
-    """The multiplier with the fewest decimals that gives the widths of a file.
+    """The roundest multiplier that gives the widths of a file: one of 0.05, 0.10, ... if there is.
 
     Widths are rounded, so their ratio to those of multiplier 1 is only near the multiplier. Where
     none fits, it is the one with the fewest differences, which are then told.
@@ -38,14 +38,15 @@ def multiplier_of(
     low, high = ((last_width + half * divisor) / nominal for half in (-0.5, 0.5))
     candidates = [
         number / one
-        for one in (100, 1000, 10000)
+        for one in (20, 100, 1000, 10000)
         for number in range(max(1, math.ceil(low * one)), math.ceil(high * one))
     ]
-
-    def differences(multiplier: float) -> int:
-        return sum(shapes.get(r.tf_name, r.shape) != r.shape for r in rules(multiplier))
-
     for candidate in candidates:
-        if not differences(candidate):
+        if not differences(shapes, rules(candidate)):
             return candidate
-    return min(candidates, key=differences)
+    return min(candidates, key=lambda candidate: differences(shapes, rules(candidate)))
+
+
+def differences(shapes: Shapes, rules: Iterable[Rule]) -> int:
+    """How many of a file's variables have another shape than the rules say."""
+    return sum(shapes.get(rule.tf_name, rule.shape) != rule.shape for rule in rules)

@@ -106,6 +106,15 @@ def test_of_several_checkpoints_the_state_file_names_one(tmp_path):
         open_checkpoint(pack(tmp_path / "zoo.tar.gz", files))
 
 
+def test_hidden_files_beside_a_checkpoint_are_passed_over(tmp_path):
+    files = {**contents("v2"), "deeplab_voc/checkpoint": b'model_checkpoint_path: "C:\\\\gone"'}
+    hidden = {name.replace("/", "/._"): b"\0\5\x16\7" for name in files}
+    copies = {name.replace("/", "/."): data for name, data in files.items()}
+    path = pack(tmp_path / "zoo.tar.gz", {**hidden, **copies, **files})
+    with open_checkpoint(path) as checkpoint:
+        assert checkpoint["global_step"] == 30000
+
+
 def test_of_one_checkpoint_the_state_file_does_not_matter(tmp_path):
     files = {**contents("v2"), "deeplab_voc/checkpoint": b'model_checkpoint_path: "gone"'}
     with open_checkpoint(pack(tmp_path / "zoo.tar.gz", files)) as checkpoint:

@@ -64,6 +64,12 @@ def folder_with(folder, *names):
         'all_model_checkpoint_paths: "model.ckpt-3"\nmodel_checkpoint_path: "model.ckpt-20"',
         'model_checkpoint_path: "/gone/train_logs/model.ckpt-20"',
         'model_checkpoint_path: "{folder}/model.ckpt-20"',
+        r'model_checkpoint_path: "C:\\work\\train logs\\model.ckpt-20"',
+        r'model_checkpoint_path: "C:\work\train\model.ckpt-20"',
+        r'model_checkpoint_path: "\\\\server\\share\\model.ckpt-20"',
+        'model_checkpoint_path: "C:/work/train/model.ckpt-20"',
+        'model_checkpoint_path: "C:model.ckpt-20"',
+        '\ufeffmodel_checkpoint_path: "../model.ckpt-20"\r\nall_model_checkpoint_paths: "x"\r\n',
         'model_checkpoint_path: "../other/model.ckpt-20"',
         'model_checkpoint_path: "{folder}/../other/model.ckpt-20"',
     ],
@@ -71,9 +77,11 @@ def folder_with(folder, *names):
 def test_the_state_file_of_a_folder_names_the_newest(tmp_path, line):
     folder = folder_with(tmp_path / "logs", "model.ckpt-3", "model.ckpt-20")
     folder_with(tmp_path / "other", "model.ckpt-20")
-    (folder / "checkpoint").write_text(line.replace("{folder}", str(folder)))
-    with open_checkpoint(folder) as checkpoint:
-        assert checkpoint.path == str(folder / "model.ckpt-20")
+    text = line.replace("{folder}", str(folder))
+    (folder / "checkpoint").write_bytes(text.encode("utf-8"))
+    for path in (folder, folder / "checkpoint"):
+        with open_checkpoint(path) as checkpoint:
+            assert checkpoint.path == str(folder / "model.ckpt-20")
 
 
 @pytest.mark.parametrize("name", ["../other/model.ckpt-5", "{folder}/../other/model.ckpt-5"])
@@ -129,6 +137,15 @@ def test_a_folder_with_exactly_one_checkpoint_leads_to_it(tmp_path, name):
     copy_fixture(name, tmp_path)
     (tmp_path / "events.out.tfevents").write_bytes(b"x" * 100)
     (tmp_path / "model.ckpt.meta").write_bytes(b"\x0a")
+    assert step_of(tmp_path) == 30000
+
+
+@pytest.mark.parametrize("name", ["v2", "v1.ckpt"])
+def test_hidden_files_beside_a_checkpoint_are_passed_over(tmp_path, name):
+    copy_fixture(name, tmp_path)
+    for path in files_of(name):
+        (tmp_path / f"._{path.name}").write_bytes(b"\0\5\x16\7")  # as macOS does
+        shutil.copy(path, tmp_path / f".{path.name}")
     assert step_of(tmp_path) == 30000
 
 

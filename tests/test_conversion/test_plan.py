@@ -51,6 +51,33 @@ def test_what_training_adds_is_ignored_with_its_reason(shapes, name, reason):
     assert len(plan.ignored) == 1
 
 
+QUANTISED = [
+    "MobilenetV2/Conv/weights_quant/min",
+    "MobilenetV2/Conv/act_quant/MobilenetV2/Conv/act_quant/min/biased",
+    "MobilenetV2/Conv/act_quant/MobilenetV2/Conv/act_quant/min/local_step",
+    "MobilenetV2/expanded_conv_2/post_activation_bypass_quant/max",
+    "MobilenetV2/expanded_conv/act_quant_1/max",
+    "concat_projection_dropout/dropout/Mul/activation_Mul_quant/max",
+    "logits/semantic/conv_quant/max",
+]
+
+
+def test_the_ranges_of_8_bit_training_are_counted_and_left_out(shapes):
+    ranges = dict.fromkeys([*QUANTISED, "fake_quantization_step"], ())
+    plan = make_plan({**shapes, **ranges})
+    assert plan.network == MNV2_VOC
+    assert set(plan.ignored) == set(ranges)
+    assert "7 ignored: range of 8-bit (quantisation-aware) training" in plan.report()
+
+
+@pytest.mark.parametrize(
+    "name", ["Conv_quant/weights", "Conv_quant/minimum", "Conv/min", "quant/max"]
+)
+def test_what_only_sounds_like_a_range_is_an_error(shapes, name):
+    with pytest.raises(CheckpointMismatchError, match=f"not part of this network: {name}$"):
+        make_plan({**shapes, name: ()})
+
+
 @pytest.mark.parametrize("name", ["surprise", "surprise/Momentum", "logits/semantic_1/weights"])
 def test_a_variable_that_belongs_to_nothing_is_an_error(shapes, name):
     with pytest.raises(CheckpointMismatchError, match=f"not part of this network: {name}$"):

@@ -68,6 +68,28 @@ def test_a_depth_multiplier_of_more_decimals_gives_the_same_shapes():
         assert kernels(found) == kernels(factor), factor
 
 
+class Slim(MobileNetV2Spec):
+    """As ``V2_DEF`` of slim is built for its own classifiers."""
+
+    width_divisor = 8
+
+
+@pytest.mark.parametrize("factor", [0.35, 0.5, 0.75, 1.3, 1.4])
+def test_slims_own_network_is_named_with_the_width_that_differs(factor):
+    shapes = {rule.tf_name: rule.shape for rule in Slim(factor).rules()}
+    with pytest.raises(CheckpointUnsupportedError) as caught:
+        detect_network({**shapes, "MobilenetV2/Logits/Conv2d_1c_1x1/biases": (1001,)})
+    assert f"slim's own MobileNetV2 with depth multiplier {factor}," in str(caught.value)
+    name, theirs, ours = re.search(r"\((\S+) \[(.*)\]\).*\(\[(.*)\]\)", str(caught.value)).groups()
+    assert theirs == ", ".join(map(str, shapes[name]))
+    assert ours == ", ".join(map(str, kernels(factor)[name]))
+
+
+def test_of_multiplier_1_slims_network_is_deeplabs():
+    shapes = {rule.tf_name: rule.shape for rule in Slim(1.0).rules()}
+    assert detect_network(shapes).backbone == MobileNetV2Spec(1.0)
+
+
 def test_a_damaged_shape_does_not_change_the_depth_multiplier():
     shapes = {**kernels(0.37), "MobilenetV2/Conv/weights": (3, 3, 3, 1)}
     assert detect_network(shapes).backbone.widen_factor == 0.37

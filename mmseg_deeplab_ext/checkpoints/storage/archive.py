@@ -36,6 +36,11 @@ _MOST_MEMBERS = 10_000
 _MALFORMED = (tarfile.TarError, EOFError, ValueError, IndexError, OverflowError, RecursionError)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file is hidden: those that macOS adds (``._*``) are named like the real ones."""
+    return name.startswith(".")
+
+
 def unpack(path: str) -> tempfile.TemporaryDirectory[str]:
     """Unpack the parts of checkpoints in an archive into a temporary folder.
 
@@ -94,7 +99,8 @@ def _unpack_members(folder: str, tar: tarfile.TarFile) -> tuple[list[str], int]:
                 f"the archive has more than {_MOST_MEMBERS} members; unpack it, and give the path "
                 "of the checkpoint"
             )
-        if member.isdir() or not _WANTED.fullmatch(os.path.basename(member.name)):
+        name = os.path.basename(member.name)
+        if member.isdir() or is_hidden(name) or not _WANTED.fullmatch(name):
             continue
         target = os.path.join(folder, *_safe_parts(member))
         if target in written:

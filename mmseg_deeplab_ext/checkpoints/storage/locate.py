@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Callable
 
-from mmseg_deeplab_ext.checkpoints.storage.archive import unpack
+from mmseg_deeplab_ext.checkpoints.storage.archive import is_hidden, unpack
 from mmseg_deeplab_ext.checkpoints.storage.format import index_path
 from mmseg_deeplab_ext.checkpoints.storage.lookalikes import describe, is_gzip, is_table
 from mmseg_deeplab_ext.checkpoints.storage.state_file import STATE_FILE, newest_checkpoint
@@ -114,6 +114,8 @@ def _in_container(path: str) -> Located | None:
         return None
     if is_gzip(path):
         return _in_archive(path)
+    if os.path.basename(path) == STATE_FILE:
+        return _newest_in(os.path.dirname(path) or ".")
     if _DATA.search(path):
         raise CheckpointNotFoundError(
             f"{_DATA.sub('', path)}{_INDEX}: the index is missing; a data file alone can't be read"
@@ -142,29 +144,29 @@ def _in_folder(folder: str) -> Located:
 
 
 def _newest_in(folder: str) -> Located:
-    named = newest_checkpoint(folder, os.path.join(folder, STATE_FILE))
-    written = os.path.join(folder, named)
+    newest = newest_checkpoint(folder, os.path.join(folder, STATE_FILE))
+    written = os.path.join(folder, newest.path)
     # A folder that was moved, or comes from another machine, names an absolute path of old. Nothing
     # outside the folder is opened because a file in it says so.
-    beside = os.path.join(folder, os.path.basename(named))
     outside = os.path.relpath(written, folder).split(os.sep)[0] == os.pardir
-    for path in (beside,) if outside else (written, beside):
+    beside = [os.path.join(folder, name) for name in newest.names]
+    for path in beside if outside else [written, *beside]:
         found = _at(path)
         if found is not None:
             return found
     others = ", ".join(each.path for each in _all_in(folder)) or "none"
     raise CheckpointNotFoundError(
-        f"{os.path.join(folder, STATE_FILE)} names {named!r} as the newest checkpoint, and it is "
-        f"not there; give one of those that are: {others}"
+        f"{os.path.join(folder, STATE_FILE)} names {newest.path!r} as the newest checkpoint, and "
+        f"it is not beside it; give one of those that are: {others}"
     )
 
 
 def _all_in(folder: str) -> list[Located]:
-    """The checkpoints whose files are in a folder."""
+    """The checkpoints whose files are in a folder, but for hidden files."""
     found = {}
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
-        if not os.path.isfile(path) or _DATA.search(name) or name == STATE_FILE:
+        if name == STATE_FILE or is_hidden(name) or _DATA.search(name) or not os.path.isfile(path):
             continue
         if name.endswith(_INDEX) or is_table(path):
             each = _at(path)

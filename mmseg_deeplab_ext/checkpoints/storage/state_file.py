@@ -6,8 +6,11 @@ It is a CheckpointState (``tensorflow/python/training/checkpoint_state.proto``) 
 
 from __future__ import annotations
 
+import ntpath
 import os
+import posixpath
 import re
+from dataclasses import dataclass
 
 from mmseg_deeplab_ext.errors import CheckpointFormatError, CheckpointNotFoundError
 
@@ -15,7 +18,7 @@ STATE_FILE = "checkpoint"
 # Each checkpoint that was kept takes a line or two.
 _LARGEST = 1 << 20
 _NEWEST = re.compile(
-    rb"^[ \t]*model_checkpoint_path[ \t]*:[ \t]*"
+    rb"^(?:\xef\xbb\xbf)?[ \t]*model_checkpoint_path[ \t]*:[ \t]*"
     rb"""(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')""",
     re.M,
 )
@@ -23,8 +26,22 @@ _ESCAPE = re.compile(rb"\\([0-7]{1,3}|[xX][0-9a-fA-F]{1,2}|.)", re.S)
 _CONTROL = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v"))
 
 
-def newest_checkpoint(folder: str, label: str) -> str:
-    """The path that the state file of a folder names: absolute, or relative to the folder.
+@dataclass(frozen=True)
+class Newest:
+    """What a state file says.
+
+    Attributes:
+        path: the path in it, of the machine that wrote it.
+        names: what the checkpoint beside the state file may be called: the path's last part, by the
+            rules of POSIX or of Windows, and the same without escapes, which people leave out.
+    """
+
+    path: str
+    names: tuple[str, ...]
+
+
+def newest_checkpoint(folder: str, label: str) -> Newest:
+    """Read the state file of a folder.
 
     Args:
         folder: the folder.
@@ -42,10 +59,12 @@ def newest_checkpoint(folder: str, label: str) -> str:
             f"starts with {data[:60]!r}; give the checkpoint itself"
         )
     quoted = match.group(1) if match.group(1) is not None else match.group(2)
-    name = os.fsdecode(_ESCAPE.sub(_unescape, quoted))
-    if not name or "\0" in name:
-        raise CheckpointFormatError(f"{label}: it names {name!r}, which is no path")
-    return name
+    path = os.fsdecode(_ESCAPE.sub(_unescape, quoted))
+    if not path or "\0" in path:
+        raise CheckpointFormatError(f"{label}: it names {path!r}, which is no path")
+    spellings = (path, os.fsdecode(quoted))
+    names = [rules.basename(each) for each in spellings for rules in (posixpath, ntpath)]
+    return Newest(path, tuple(dict.fromkeys(filter(None, names))))
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:

@@ -18,7 +18,6 @@ from mmseg_deeplab_ext.specs.network import rules_of_model
 from mmseg_deeplab_ext.specs.rule import Rule
 from tests.data.make_goldens import variables_digest
 from tests.support.golden_files import MANIFEST
-from tests.support.processes import run_command
 from tests.support.tensorflow_peer import PYTHON, describe, read_with_tensorflow
 from tests.support.tool_modules import TOOLS, load_tool
 
@@ -262,9 +261,10 @@ def test_a_config_without_a_model_is_named(export, tmp_path):
         export(path, "any.pth", tmp_path / "model.ckpt")
 
 
-def test_the_command_prints_an_error_without_traceback(config, tmp_path):
+def test_the_command_prints_an_error_without_traceback(call, config, tmp_path):
     tool = TOOLS / "model_converters" / "mmseg2tf.py"
-    ended = run_command(tool, config(), "none.pth", tmp_path / "x", cwd=tmp_path, code=1)
+    ended = call(tool, config(), "none.pth", tmp_path / "x", cwd=tmp_path)
+    assert ended.returncode == 1
     assert "error: The checkpoint none.pth does not exist" in ended.stderr
     assert "Traceback" not in ended.stderr
 

@@ -22,7 +22,6 @@ from mmseg_deeplab_ext.errors import (
     PredictionError,
 )
 from mmseg_deeplab_ext.prediction import predict as predict_module
-from tests.support.processes import run_command
 from tests.support.tf_files import MNV2_VOC, write_network
 from tests.support.tool_modules import TOOLS, load_tool
 from tests.test_networks.test_real_weights import REAL, WEIGHTS, convert, write_voc5
@@ -216,14 +215,15 @@ def test_a_photo_is_predicted_in_the_orientation_in_which_viewers_show_it(predic
 
 
 def test_files_that_cannot_be_read_are_reported_at_the_end_and_the_rest_is_predicted(
-    net, photos, tmp_path
+    call, net, photos, tmp_path
 ):
     (photos / "text.jpg").write_text("no image")
     (photos / "empty.jpg").touch()
     cut = encoded(picture(60, 60), format="JPEG")
     (photos / "cut.jpg").write_bytes(cut[: len(cut) * 2 // 3])
     command = (net.config, net.pth, photos, "--out", "out", "--device", "cpu")
-    process = run_command(TOOLS / "predict.py", *command, cwd=tmp_path, code=1)
+    process = call(TOOLS / "predict.py", *command, cwd=tmp_path)
+    assert process.returncode == 1
     assert len(list((tmp_path / "out/labels").rglob("*.png"))) == len(SIZES)
     report = process.stderr.splitlines()[-4:]
     assert report[0] == "not predicted: 3 of 9 images"

@@ -16,6 +16,7 @@ _MODULE_OF = {
     "MobileNetV2": "backbones",
     "ResNetV1": "backbones",
     "ResNetV1Beta": "backbones",
+    "Xception": "backbones",
     "DeepLabV3PlusHead": "decode_heads",
     "CheckedLoadAnnotations": "datasets.loading",
     "CheckedLoadImageFromFile": "datasets.loading",

@@ -2,5 +2,6 @@
 
 from mmseg_deeplab_ext.backbones.mobilenet_v2 import MobileNetV2
 from mmseg_deeplab_ext.backbones.resnet_v1 import ResNetV1, ResNetV1Beta
+from mmseg_deeplab_ext.backbones.xception import Xception
 
-__all__ = ["MobileNetV2", "ResNetV1", "ResNetV1Beta"]
+__all__ = ["MobileNetV2", "ResNetV1", "ResNetV1Beta", "Xception"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from mmcv.cnn import ConvModule
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone
+from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone, conv_stem
 from mmseg_deeplab_ext.layers import max_pool_3x3_stride_2_same, tf_norm_cfg
 from mmseg_deeplab_ext.layers.output_stride import checked_multi_grid
 from mmseg_deeplab_ext.layers.residual_unit import ResidualUnit
@@ -85,20 +84,7 @@ class ResNetV1(TappedBackbone):
             multi_grid, count=spec.multi_grid_length, place="units in its last block"
         )
         norm_cfg = tf_norm_cfg(norm_cfg, spec.batch_norm)
-        channels = [3, *(conv.channels for conv in spec.stem)]
-        self.stem = nn.Sequential(
-            *(
-                ConvModule(
-                    inputs,
-                    conv.channels,
-                    conv.kernel,
-                    stride=conv.stride,
-                    padding=conv.kernel // 2,
-                    norm_cfg=norm_cfg,
-                )
-                for inputs, conv in zip(channels, spec.stem)
-            )
-        )
+        self.stem = conv_stem(spec.stem, norm_cfg=norm_cfg)
         geometry = self._walk(grids={len(spec.blocks) - 1: [(each,) for each in grid]})
         self._add_layers(
             [

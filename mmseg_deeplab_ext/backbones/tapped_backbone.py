@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Sequence
 
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import UnitGeometry, walk_output_stride
 from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_init_cfg
-from mmseg_deeplab_ext.specs.backbone import FINAL_OUTPUT, BackboneSpec
+from mmseg_deeplab_ext.specs.backbone import FINAL_OUTPUT, BackboneSpec, StemConv
 
 
 class TappedBackbone(SpecifiedModule, BaseModule):
@@ -127,6 +128,24 @@ def _checked_out_indices(out_indices: Sequence[int], spec: BackboneSpec) -> tupl
             f"({decoder}{FINAL_OUTPUT}: final feature map)"
         )
     return chosen
+
+
+def conv_stem(stem: Sequence[StemConv], *, norm_cfg: dict) -> nn.Sequential:
+    """A stem's convolutions with slim's fixed symmetric padding, batch norm and ReLU."""
+    channels = [3, *(conv.channels for conv in stem)]
+    return nn.Sequential(
+        *(
+            ConvModule(
+                inputs,
+                conv.channels,
+                conv.kernel,
+                stride=conv.stride,
+                padding=conv.kernel // 2,
+                norm_cfg=norm_cfg,
+            )
+            for inputs, conv in zip(channels, stem)
+        )
+    )
 
 
 def truncated_normal_init_cfg(std: float) -> list[dict]:

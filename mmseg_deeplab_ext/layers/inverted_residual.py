@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch.utils.checkpoint as cp
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmseg_deeplab_ext.layers.output_stride import UnitGeometry
+from mmseg_deeplab_ext.layers.recomputed import recomputed
 from mmseg_deeplab_ext.layers.same_padding import conv_same_module
 
 
@@ -60,6 +60,7 @@ class InvertedResidual(BaseModule):
             expanded_channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None
         )
 
+    @recomputed
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run the unit.
 
@@ -71,11 +72,6 @@ class InvertedResidual(BaseModule):
             depthwise convolution after batch norm and activation (the DeepLab decoder's low-level
             feature) with ``expanded_channels`` channels.
         """
-        if self.with_cp and x.requires_grad:
-            return cp.checkpoint(self._forward, x, use_reentrant=False)
-        return self._forward(x)
-
-    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         depthwise = self.depthwise(x if self.expand is None else self.expand(x))
         projected = self.project(depthwise)
         return (x + projected if self.adds_input else projected), depthwise

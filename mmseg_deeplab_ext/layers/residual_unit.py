@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Iterator, Sequence
 
-import torch.utils.checkpoint as cp
 from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.layers.output_stride import UnitGeometry
+from mmseg_deeplab_ext.layers.recomputed import recomputed
 
 _RELU = {"type": "ReLU"}
 
@@ -82,6 +82,7 @@ class ResidualUnit(BaseModule):
         for i in range(1, self.num_convs + 1):
             yield getattr(self, f"conv{i}"), getattr(self, f"bn{i}")
 
+    @recomputed
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run the unit.
 
@@ -93,11 +94,6 @@ class ResidualUnit(BaseModule):
             DeepLab decoder's low-level feature); both [N, out_channels, ceil(H / stride),
             ceil(W / stride)].
         """
-        if self.with_cp and x.requires_grad:
-            return cp.checkpoint(self._forward, x, use_reentrant=False)
-        return self._forward(x)
-
-    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.downsample is None:
             shortcut = x[..., :: self.stride, :: self.stride]
         else:

@@ -6,7 +6,8 @@ builds it, and a line in this list.
 
 from mmseg_deeplab_ext.specs.mobilenet_v2 import MobileNetV2Spec
 from mmseg_deeplab_ext.specs.resnet_v1 import ResNetV1BetaSpec, ResNetV1Spec
+from mmseg_deeplab_ext.specs.xception import XceptionSpec
 
-BACKBONES = (ResNetV1BetaSpec, ResNetV1Spec, MobileNetV2Spec)
+BACKBONES = (ResNetV1BetaSpec, ResNetV1Spec, MobileNetV2Spec, XceptionSpec)
 
-__all__ = ["BACKBONES", "MobileNetV2Spec", "ResNetV1BetaSpec", "ResNetV1Spec"]
+__all__ = ["BACKBONES", "MobileNetV2Spec", "ResNetV1BetaSpec", "ResNetV1Spec", "XceptionSpec"]

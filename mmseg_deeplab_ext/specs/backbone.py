@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Iterator, Mapping, Sequence
 
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
-from mmseg_deeplab_ext.specs.rule import Rule
+from mmseg_deeplab_ext.specs.rule import Rule, conv_module_rules
 
 Shapes = Mapping[str, "tuple[int, ...]"]
 """Name and shape of variables."""
@@ -65,6 +65,27 @@ class Tap:
     block: int
     unit: int
     end_point: str
+
+
+@dataclass(frozen=True)
+class StemConv:
+    """A convolution before the first block: TensorFlow's name, kernel, output channels, stride."""
+
+    name: str
+    kernel: int
+    channels: int
+    stride: int
+
+
+def stem_rules(stem: Sequence[StemConv], tf_scope: str, torch_name: str) -> Iterator[Rule]:
+    """Rules of a stem's convolutions, with batch norm, one behind the other."""
+    channels = 3
+    for number, conv in enumerate(stem):
+        shape = (conv.kernel, conv.kernel, channels, conv.channels)
+        yield from conv_module_rules(
+            f"{tf_scope}/{conv.name}", f"{torch_name}.{number}", shape=shape
+        )
+        channels = conv.channels
 
 
 @dataclass(frozen=True)

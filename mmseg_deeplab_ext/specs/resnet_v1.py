@@ -19,25 +19,17 @@ from mmseg_deeplab_ext.specs.backbone import (
     BatchNorm,
     Input,
     Shapes,
+    StemConv,
     Tap,
+    stem_rules,
 )
-from mmseg_deeplab_ext.specs.rule import Rule, conv_module_rules, conv_rules
+from mmseg_deeplab_ext.specs.rule import Rule, conv_rules
 
 _UNITS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 """Depth -> units of each block."""
 _BLOCKS = ((64, 2), (128, 2), (256, 2), (512, 1))
 """Width of the 3x3 convolutions of each block, and its nominal stride."""
 _MEAN = (123.15, 115.90, 103.06)
-
-
-@dataclass(frozen=True)
-class StemConv:
-    """A convolution of the stem: TensorFlow's name, kernel, output channels, stride."""
-
-    name: str
-    kernel: int
-    channels: int
-    stride: int
 
 
 @dataclass(frozen=True)
@@ -143,12 +135,7 @@ class ResNetV1Spec(BackboneSpec):
 
     def rules(self, prefix: str = BackboneSpec.prefix) -> Iterator[Rule]:
         """All its variables; the tensors' names start with ``prefix``."""
-        channels = 3
-        for number, conv in enumerate(self.stem):
-            shape = (conv.kernel, conv.kernel, channels, conv.channels)
-            tf_scope = f"{self.scope}/{conv.name}"
-            yield from conv_module_rules(tf_scope, f"{prefix}stem.{number}", shape=shape)
-            channels = conv.channels
+        yield from stem_rules(self.stem, self.scope, f"{prefix}stem")
         for b, block in enumerate(self.blocks, start=1):
             for u, unit in enumerate(block):
                 tf_scope = f"{self.scope}/block{b}/unit_{u + 1}/{self.unit_name}"

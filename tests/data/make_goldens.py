@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-BUILT = ("r18", "r50", "r101", "mnv2")
-INVENTORIES = ("resnet_v1_*.json", "mobilenet_v2__*.json")
+BUILT = ("r18", "r50", "r101", "mnv2", "x")
+INVENTORIES = ("resnet_v1_*.json", "mobilenet_v2__*.json", "xception_*__[iv]*.json")
 LATER = (
     "bounded dpc summerge decoder_is_logits squeeze_excite v2style noaspp imagepyramid multiscale "
     "flip export nearestpred"

@@ -104,14 +104,15 @@ class GoldenNetwork(nn.Module):
         """Every output by the golden files' array names, NCHW tensors."""
         found = {}
 
-        def keep(module, name, pick=lambda out: out):
+        def keep(module, name, pick=lambda args, out: out):
             return module.register_forward_hook(
-                lambda module, args, out: found.__setitem__(name, pick(out))
+                # A copy: an activation behind it may work in place.
+                lambda module, args, out: found.__setitem__(name, pick(args, out).clone())
             )
 
         handles = [
-            keep(module, f"ep/{end_point}", pick)
-            for module, end_point, pick in golden_families.inner_outputs(self.backbone)
+            keep(module, array, pick)
+            for module, array, pick in golden_families.inner_outputs(self.backbone)
         ]
         if self.options["mode"] == "network":
             handles.append(keep(self.decode_head.aspp, "aspp_out"))

@@ -24,8 +24,8 @@ from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network, network
 
 IMAGE = torch.randn(2, 3, 65, 97, generator=torch.Generator().manual_seed(0))
 # Strided convolutions that pad by the size need odd maps to be subsampled, as 32 k + 1 gives; those
-# of the ResNets pad by a fixed number, so that any size does.
-SIZES = {"ResNetV1": (66, 97), "ResNetV1Beta": (66, 97)}
+# of the ResNets and of Xception pad by a fixed number, so that any size does.
+SIZES = dict.fromkeys(("ResNetV1", "ResNetV1Beta", "Xception"), (66, 97))
 
 
 def parameters(spec):

@@ -11,7 +11,7 @@ from tests.support.golden_networks import GoldenNetwork
 # Form of a network in an inventory's name -> what the golden files' options say of such a network
 FORMS = {
     r"imagenet_classification_nc1001": dict(mode="classify"),
-    r"v3plus_os16_rates6-12-18_dec4_nc21": dict(
+    r"v3plus_os16_rates6-12-18_dec4_nc(19|21|151)": dict(
         atrous_rates=(6, 12, 18), decoder_output_stride=(4,)
     ),
     r"(dm05_)?zoo_noaspp_nodec_nc(19|21)": dict(),

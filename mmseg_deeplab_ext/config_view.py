@@ -143,12 +143,17 @@ class DatasetView:
         return any(step_name(step).endswith("LoadAnnotations") for step in self.steps)
 
     @cached_property
-    def samples(self) -> Sequence[Mapping[str, Any]]:
-        """What its class lists, without loading any: the paths of images and label maps."""
+    def listing(self) -> Any:
+        """It built to list its files: without its pipeline, which loads them."""
         config = {**self.config, "lazy_init": True, "serialize_data": False, "pipeline": []}
         dataset = DATASETS.build(config)
         dataset.full_init()
-        return dataset.data_list
+        return dataset
+
+    @property
+    def samples(self) -> Sequence[Mapping[str, Any]]:
+        """What its class lists, without loading any: the paths of images and label maps."""
+        return self.listing.data_list
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, Sequence, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
+from mmseg_deeplab_ext.config_view import DatasetView
 from mmseg_deeplab_ext.errors import DatasetError
 
 # In inches of 100 pixels: between the pictures of a sample, between samples, and for a class.
@@ -22,35 +23,34 @@ _IGNORED = (224, 224, 192)
 """Colour of pixels that do not count: Pascal VOC's."""
 _HEADINGS = ("image", "ground truth", "prediction")
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True)
-class SampleFolders:
-    """Where the three pictures of a sample are.
+class Sample:
+    """The files of one sample.
 
     Attributes:
-        images: Folder of ``<name>.jpg``.
-        labels: Folder of ``<name>.png``, the ground truth.
-        predictions: Folder of ``<name>.png``, as `IoUMetric` writes them (``tools/test.py --out``):
-            the labels' values, that is, counted from 1 where the data set has
-            ``reduce_zero_label``.
+        image: The picture.
+        label: The ground truth.
+        prediction: As `IoUMetric` writes it (``tools/test.py --out``): the index of the class,
+            counted from 1 where the data set has ``reduce_zero_label``.
     """
 
-    images: Path
-    labels: Path
-    predictions: Path
+    image: Path
+    label: Path
+    prediction: Path
 
-    def paths(self, name: str) -> tuple[Path, Path, Path]:
-        """Return the paths of one sample's image, ground truth and prediction.
+    @classmethod
+    def of(cls, image: Path, label: Path, predictions: Path) -> Sample:
+        """That of an image, with `IoUMetric`'s name of its file in the folder of predictions."""
+        return cls(image, label, predictions / f"{image.stem}.png")
 
-        Raises:
-            DatasetError: One of them is missing.
-        """
-        label = f"{name}.png"
-        paths = (self.images / f"{name}.jpg", self.labels / label, self.predictions / label)
-        for path in paths:
-            if not path.exists():
+    def check(self) -> None:
+        """Demand all three files; else a `DatasetError`."""
+        for path in vars(self).values():
+            if not path.is_file():
                 raise DatasetError(f"{path} is missing; the contact sheet needs it.")
-        return paths
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,31 @@ class ClassColours:
         names: Class names in the order of their indices.
         palette: Red, green and blue of each class.
         reduce_zero_label: Whether label files count the classes from 1; 0 is then ignored.
+        label_map: Value in a label file (counted from 0) -> index of the class, or 255, where the
+            data set takes some of its classes only.
     """
 
     names: Sequence[str]
     palette: Sequence[Sequence[int]]
     reduce_zero_label: bool = False
+    label_map: Mapping[int, int] | None = None
 
-    def paint(self, path: Path) -> Image.Image:
-        """Read a label map and show its classes' colours.
+    def paint(self, path: Path, *, predicted: bool = False) -> Image.Image:
+        """Read a label map, of the ground truth or a predicted one, and show its classes' colours.
 
         Raises:
             DatasetError: A value is neither a class nor ignored.
         """
         label = np.asarray(Image.open(path))
         first = int(self.reduce_zero_label)
+        indices = {number: number for number in range(len(self.names))}
+        if self.label_map and not predicted:
+            indices = dict(self.label_map)
         colours = np.full((256, 3), _IGNORED, dtype=np.uint8)
-        colours[first : first + len(self.palette)] = self.palette
-        allowed = {255, *range(first + len(self.names))}
+        for value, index in indices.items():
+            if index < len(self.palette):
+                colours[first + value] = self.palette[index]
+        allowed = {255, *range(first), *(first + value for value in indices)}
         wrong = sorted(set(np.unique(label).tolist()) - allowed)
         if wrong:
             raise DatasetError(
@@ -86,9 +94,33 @@ class ClassColours:
         return Image.fromarray(colours[label])
 
 
+def configured_samples(
+    datasets: Sequence[DatasetView], predictions: Path
+) -> tuple[list[Sample], ClassColours]:
+    """The samples of a config's data sets, one or several parts of the same, and their classes.
+
+    Args:
+        datasets: The data sets; their files are there.
+        predictions: The folder that ``tools/test.py --out`` has filled.
+
+    Raises:
+        DatasetError: There are none, or they name no classes or no label maps.
+    """
+    if not datasets:
+        raise DatasetError("the config has no test_dataloader, whose data set is to be shown.")
+    files = [sample for dataset in datasets for sample in dataset.samples]
+    meta = datasets[0].listing.metainfo
+    if not meta.get("classes"):
+        raise DatasetError(f"{datasets[0]} names no classes: give it metainfo=dict(classes=...).")
+    if not all(file.get("seg_map_path") for file in files):
+        raise DatasetError(f"{datasets[0]} has no label maps; the contact sheet shows them.")
+    samples = [Sample.of(Path(f["img_path"]), Path(f["seg_map_path"]), predictions) for f in files]
+    keys = ("palette", "reduce_zero_label", "label_map")
+    return samples, ClassColours(meta["classes"], **{key: meta[key] for key in keys})
+
+
 def contact_sheet(
-    names: Sequence[str],
-    folders: SampleFolders,
+    samples: Sequence[Sample],
     *,
     classes: ClassColours,
     title: str = "",
@@ -98,8 +130,7 @@ def contact_sheet(
     """Draw image, ground truth and prediction of some samples, with a legend of the classes.
 
     Args:
-        names: Samples to show, row by row.
-        folders: Where their files are.
+        samples: Those to show, row by row.
         classes: Their classes.
         title: Text above the pictures.
         columns: Samples in a row.
@@ -115,12 +146,16 @@ def contact_sheet(
     figure = Figure(figsize=(1, 1), dpi=100)
     figure.text(0, 0.4, title, fontsize=13)
     width, top = panel_width / 100, 0.0
-    right = min(columns, len(names)) * (3 * width + 2 * _GAP + _COLUMN_GAP)
-    for start in range(0, len(names), columns):
+    right = min(columns, len(samples)) * (3 * width + 2 * _GAP + _COLUMN_GAP)
+    for start in range(0, len(samples), columns):
         heights, left = [], 0.0
-        for name in names[start : start + columns]:
-            image, *labels = folders.paths(name)
-            pictures = [Image.open(image).convert("RGB"), *map(classes.paint, labels)]
+        for sample in samples[start : start + columns]:
+            sample.check()
+            pictures = [
+                Image.open(sample.image).convert("RGB"),
+                classes.paint(sample.label),
+                classes.paint(sample.prediction, predicted=True),
+            ]
             heights.append(width * pictures[0].height / pictures[0].width)
             for picture, heading in zip(pictures, _HEADINGS):
                 axes = figure.add_axes((left, -top - heights[-1], width, heights[-1]))
@@ -154,10 +189,10 @@ def _few_colours(picture: Image.Image, *, kept: Sequence[Sequence[int]]) -> Imag
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
-def evenly_chosen(names: Sequence[str], count: int) -> list[str]:
-    """Choose samples spread evenly over a list, the same ones every time."""
-    count = min(count, len(names))
-    return [names[position * len(names) // count] for position in range(count)]
+def evenly_chosen(items: Sequence[Item], count: int) -> list[Item]:
+    """Choose items spread evenly over a list, the same ones every time."""
+    count = min(count, len(items))
+    return [items[position * len(items) // count] for position in range(count)]
 
 
 def read_miou(place: Path) -> float:

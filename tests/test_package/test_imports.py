@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "progress": set(),
     "safe_globals": set(),
     "tool_paths": set(),
-    "visualization": set(),
+    "visualization": {"config_view"},
     "wording": set(),
     "writable": set(),
     "__init__": set(),

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmseg_deeplab_ext.launch.runner import evaluation_runner
 
     parser = common_parser("Evaluate a segmentor on the test split")
-    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("checkpoint", help=".pth file, tf://PATH or tf-zoo://NAME")
     parser.add_argument("--out", help="directory for the predicted labels, one PNG per image")
     parser.add_argument("--show", action="store_true", help="show every prediction in a window")
     parser.add_argument("--show-dir", help="directory for the images painted with the predictions")

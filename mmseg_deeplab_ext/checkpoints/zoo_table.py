@@ -254,7 +254,7 @@ ZOO = (
         published=("70.0 val OS32", "73.2 val OS16"),
     ),
 )
-"""All entries, loadable ones first."""
+"""All entries, by family."""
 
 
 def find_entry(name: str) -> ZooEntry:

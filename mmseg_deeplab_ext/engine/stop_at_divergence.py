@@ -12,7 +12,7 @@ from mmseg_deeplab_ext.errors import TrainingDivergedError
 from mmseg_deeplab_ext.registry import HOOKS
 
 _SKIPPED_STEPS = 20
-"""Losses in a row that are not finite before a training with a loss scaler counts as diverged."""
+"""Losses in a row that are not finite which a training with a loss scaler may skip."""
 
 _ADVICE = (
     "Try a lower learning rate (optim_wrapper.optimizer.lr), a warm-up (a LinearLR first in "
@@ -29,7 +29,7 @@ class StopAtDivergenceHook(Hook):
     brought to the CPU for its log: nothing waits for the GPU. Weights are looked at before a
     validation or a checkpoint, so that a network of NaNs is neither scored nor saved; its loss may
     still have been finite. With a loss scaler the steps of single bad losses are skipped, and the
-    training recovers; there it is stopped after 20 in a row.
+    training recovers; there it is stopped after more than 20 in a row.
     """
 
     priority = "LOW"  # after LoggerHook, which may still log the loss, before CheckpointHook

@@ -47,14 +47,14 @@ MAY_IMPORT = {
         *("layers", "registry", "safe_globals", "specs", "tool_paths", "wording", "writable"),
     },
     "datasets": {
-        *("atomic_files", "config_values", "config_view", "download", "layers", "progress"),
-        *("registry", "tool_paths", "wording"),
+        *("atomic_files", "config_values", "download", "layers", "progress", "registry"),
+        "wording",
     },
     "engine": {"config_values", "registry", "specs"},
     "inference": {"building", "config_view", "conversion", "layers", "specs"},
     "launch": {
         *("building", "config_values", "config_view", "conversion", "datasets", "engine"),
-        *("inference", "layers", "registry", "specs", "tool_paths", "wording", "writable"),
+        *("registry", "specs", "tool_paths", "wording", "writable"),
     },
     "export": {
         *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 import torch
 from mmengine.hooks import CheckpointHook, Hook
+from torch import Tensor, nn
 
 from mmseg_deeplab_ext.errors import TrainingDivergedError
 from mmseg_deeplab_ext.registry import HOOKS
@@ -51,8 +52,7 @@ class StopAtDivergenceHook(Hook):
         if self._bad_in_a_row > (_SKIPPED_STEPS if scaled else 0):
             raise _diverged(runner, f"{bad} at iteration {runner.iter + 1}")
         # Here, since a CheckpointHook removes the oldest file before it saves the next.
-        saving = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
-        if any(self.every_n_train_iters(runner, h.interval) for h in saving if not h.by_epoch):
+        if any(_saves_now(h, runner) for h in runner.hooks if isinstance(h, CheckpointHook)):
             _demand_finite(runner, iteration=runner.iter + 1)
 
     def after_train_epoch(self, runner: Any) -> None:
@@ -83,10 +83,23 @@ def _first_bad_loss(runner: Any, outputs: Mapping[str, Any]) -> str:
     return ""
 
 
+def _saves_now(hook: CheckpointHook, runner: Any) -> bool:
+    last = hook.save_last and hook.is_last_train_iter(runner)
+    return not hook.by_epoch and (last or hook.every_n_train_iters(runner, hook.interval))
+
+
 def _demand_finite(runner: Any, *, iteration: int) -> None:
-    for name, value in runner.model.state_dict().items():
-        if torch.is_floating_point(value) and not bool(torch.isfinite(value).all()):
+    for name, value in _trained(runner.model):
+        if not bool(torch.isfinite(value).all()):
             raise _diverged(runner, f"{name} is not finite after iteration {iteration}")
+
+
+def _trained(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """What training changes; other buffers, such as masks, may well be infinite."""
+    yield from model.named_parameters()
+    for name, value in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            yield name, value
 
 
 def _diverged(runner: Any, what: str) -> TrainingDivergedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import json
 import tarfile
@@ -9,6 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -27,7 +29,9 @@ from tests.support.file_server import serve
 
 
 class Numbers(torch.utils.data.Dataset):
-    metainfo = dict(classes=("a", "b"), palette=np.zeros((2, 3), np.uint8))
+    # Nested, as it comes out of a config.
+    extra = Config(dict(extra=dict(depth=dict(unit="m"), sizes=[dict(a=1)]))).extra
+    metainfo = dict(classes=("a", "b"), palette=np.zeros((2, 3), np.uint8), extra=extra)
 
     def __len__(self):
         return 4
@@ -138,6 +142,9 @@ def test_what_the_runner_writes_is_read_as_it_was(written, reader):
     assert type(content["message_hub"]["runtime_info"]["best_score"]) is np.float32
     assert content["message_hub"]["log_scalars"]["train/loss"].mean(2) is not None
     assert content["optimizer"]["loss_scaler"]["scale"] > 1
+    assert type(content["message_hub"]["log_scalars"]["train/loss"].data[0]) is np.ndarray
+    extra = content["meta"]["dataset_meta"]["extra"]
+    assert [type(d) for d in (extra, extra["depth"], extra["sizes"][0])] == [dict] * 3
 
 
 def test_what_an_older_version_wrote_is_read_as_it_was(older, reader):
@@ -174,11 +181,14 @@ def test_torchscript_which_is_code_is_named(tmp_path, reader):
         load(tmp_path / "script.pth")
 
 
+RECONSTRUCT, SCALAR = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
+
+
 class Finds:
     """Pickles as the call of an allowed name, with arguments of the file's choice."""
 
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
+    def __init__(self, function, *arguments, state=None):
+        self.call = (function, arguments) + ((state,) if state else ())
 
     def __reduce__(self):
         return self.call
@@ -195,6 +205,50 @@ def test_allowed_names_are_given_no_other_use(tmp_path, reader, attack, message)
     path = saved({"a": attack}, tmp_path / "a.pth")
     use_plain_loaders()
     with pytest.raises(CheckpointFormatError, match=message):
+        CheckpointLoader.load_checkpoint(str(path), logger="silent")
+
+
+class New(Finds):
+    """As :class:`Finds`, by the instruction that makes instances."""
+
+    __class__ = property(lambda self: self.call[0])  # pickle writes it for none but its own class
+
+    def __reduce__(self):
+        function, arguments = self.call
+        return copyreg.__newobj__, (function, *arguments)
+
+
+POINTER = ((1,), "O", b"\x08" * 8)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        Finds(np.ndarray, *POINTER),
+        Finds(RECONSTRUCT, np.ndarray, (1,), b"O"),
+        Finds(RECONSTRUCT, np.ndarray, *POINTER),
+    ],
+)
+def test_no_array_of_a_files_pointers_is_made(tmp_path, reader, attack, zipped):
+    path = saved({"a": attack}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    array = load(path)["a"]
+    assert (type(array), array.dtype, array.shape) == (np.ndarray, np.int8, (0,))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        New(np.ndarray, *POINTER),
+        Finds(SCALAR, np.dtype("O"), b"\x08" * 8),
+        Finds(RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (1,), np.dtype("O"), False, [1])),
+        Finds(RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (2,), np.dtype("d"), False, b"8")),
+    ],
+)
+def test_numpy_values_are_plain_and_whole(tmp_path, reader, attack):
+    path = saved({"a": attack}, tmp_path / "a.pth")
+    use_plain_loaders()
+    with pytest.raises(CheckpointFormatError, match="no numbers|buffer size|NEWOBJ|not a type"):
         CheckpointLoader.load_checkpoint(str(path), logger="silent")
 
 
@@ -287,3 +341,14 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, content):
         CheckpointFormatError, match=r"a\.pth holds .* not finite .* 1 weights: a.b"
     ):
         CheckpointLoader.load_checkpoint(str(path), logger="silent")
+
+
+def test_masks_of_minus_infinity_are_no_divergence_and_such_weights_are(tmp_path):
+    mask = torch.tensor([0.0, -float("inf")])
+    use_plain_loaders()
+    for name, value in [("a.weight", mask), ("bn.running_mean", mask), ("mask", mask * 0)]:
+        path = saved({"mask": mask, name: value}, tmp_path / "a.pth")
+        with pytest.raises(CheckpointFormatError, match=f"in 1 weights: {name}"):
+            CheckpointLoader.load_checkpoint(str(path), logger="silent")
+    path = saved({"mask": mask}, tmp_path / "a.pth")
+    assert CheckpointLoader.load_checkpoint(str(path), logger="silent")["mask"].equal(mask)

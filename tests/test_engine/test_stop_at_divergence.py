@@ -24,6 +24,8 @@ class Scripted(BaseModel):
     def __init__(self, losses: list[float], *, breaks: int = -1) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
+        self.norm = nn.BatchNorm2d(1)
+        self.register_buffer("mask", torch.full((1,), -float("inf")))  # no divergence
         self.losses, self.breaks, self.step = losses, breaks, 0
 
     def forward(self, inputs: Any, mode: str = "tensor") -> Any:
@@ -78,10 +80,20 @@ def test_weights_that_are_not_finite_are_not_saved_though_the_loss_is(tmp_path: 
     assert saved(tmp_path) == ["iter_2.pth"]  # the oldest is still there
 
 
+def test_the_last_iteration_saves_none_either_whatever_the_interval(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDivergedError, match="weight is not finite after iteration 3"):
+        train(tmp_path, Scripted([1.0] * 3, breaks=3), interval=2)
+    assert saved(tmp_path) == ["iter_2.pth"]
+
+
 def test_weights_that_are_not_finite_are_not_validated(tmp_path: Path) -> None:
     runner = train(tmp_path, Scripted([1.0]))
     runner.model.weight.data.fill_(float("nan"))
     with pytest.raises(TrainingDivergedError, match="weight is not finite after iteration 1"):
+        StopAtDivergenceHook().before_val_epoch(runner)
+    runner.model.weight.data.fill_(1.0)
+    runner.model.norm.running_var.fill_(float("inf"))
+    with pytest.raises(TrainingDivergedError, match=r"norm\.running_var is not finite"):
         StopAtDivergenceHook().before_val_epoch(runner)
 
 

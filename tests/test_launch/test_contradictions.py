@@ -133,8 +133,8 @@ def test_the_config_itself_is_sound(whole: Config) -> None:
         # The label that does not count.
         (
             {"model__decode_head__ignore_index": 0},
-            "decode_head.ignore_index=0 is .*: model.data_preprocessor.seg_pad_val=255, "
-            "val_evaluator.ignore_index=255. Give all of them the same",
+            "decode_head.ignore_index=0 is .*: val_evaluator.ignore_index=255, "
+            "model.data_preprocessor.seg_pad_val=255. Give all of them the same",
         ),
         ({"val_evaluator__ignore_index": 0}, "val_evaluator.ignore_index=0. Give"),
         (

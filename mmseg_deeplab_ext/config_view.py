@@ -14,7 +14,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import Registry
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.registry import DATASETS
+from mmseg_deeplab_ext.registry import DATASETS, SCOPE
 
 SPLITS = ("train", "val", "test")
 
@@ -35,7 +35,9 @@ def leaf_datasets(dataset: Any) -> Iterator[Any]:
 
 def dataset_class(leaf: Mapping[str, Any]) -> type:
     """Look a data set's class up, whether the config has its name or, lazily, the class."""
-    kind = leaf["type"]
+    kind = leaf.get("type")
+    if kind is None:
+        raise ConfigError(f"a data set with the keys {', '.join(leaf)} has no `type`.")
     found = DATASETS.get(kind) if isinstance(kind, str) else kind
     if found is None:
         raise ConfigError(
@@ -52,6 +54,12 @@ def class_in(source: Registry, part: Any) -> Callable[..., Any] | None:
         return kind
     with source.switch_scope_and_registry("mmseg") as registry:
         return registry.get(kind)
+
+
+def is_known(kind: Any) -> bool:
+    """Whether a class is OpenMMLab's or ours: what another does can't be told from its config."""
+    package = getattr(kind, "__module__", "").partition(".")[0]
+    return package in ("mmcv", "mmengine", "mmseg", SCOPE)
 
 
 def class_names(leaf: Mapping[str, Any]) -> Sequence[str] | None:
@@ -80,7 +88,8 @@ def pipeline_steps(pipeline: Any) -> Iterator[Any]:
         for step in pipeline:
             yield from pipeline_steps(step)
     elif isinstance(pipeline, Mapping):
-        yield pipeline
+        if "type" in pipeline:
+            yield pipeline
         yield from pipeline_steps(pipeline.get("transforms"))
 
 
@@ -151,6 +160,14 @@ class DatasetView:
         return dataset
 
     @property
+    def has_classes(self) -> bool:
+        """Whether its config, its type or, once it has listed its files, it itself names some.
+
+        True where it can't be built to be asked.
+        """
+        return bool(self.classes or not self.is_local or self.listing.metainfo.get("classes"))
+
+    @property
     def samples(self) -> Sequence[Mapping[str, Any]]:
         """What its class lists, without loading any: the paths of images and label maps."""
         return self.listing.data_list
@@ -182,6 +199,8 @@ class ConfigView:
             if split not in SPLITS:
                 raise ConfigError(f"unknown split {split!r}; allowed are {', '.join(SPLITS)}.")
             loader = cfg.get(f"{split}_dataloader")
+            if loader and "dataset" not in loader:
+                raise ConfigError(f"{split}_dataloader has no `dataset`.")
             for leaf in leaf_datasets(loader["dataset"]) if loader else ():
                 steps = tuple(pipeline_steps(leaf.get("pipeline")))
                 datasets.append(DatasetView(split, leaf, steps))

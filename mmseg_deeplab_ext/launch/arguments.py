@@ -12,7 +12,7 @@ from mmengine.config import DictAction
 from mmseg_deeplab_ext.conversion.plain_loading import TRUST_FLAG, trust_checkpoints
 from mmseg_deeplab_ext.launch.distributed import LAUNCHERS
 
-_DICTIONARY = re.compile(r"\bdict\(|(^|[\[(,])\s*['\"]?\{")
+_DICTIONARY = re.compile(r"\bdict\(|(^|[\[(,])\s*['\"]?\{\s*['\"]")
 
 
 class CfgOptions(DictAction):

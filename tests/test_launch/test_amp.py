@@ -2,6 +2,7 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch.adapt.amp import CPU_AMP, enable_amp, use_cpu_amp
@@ -24,6 +25,14 @@ def test_amp_keeps_a_config_that_has_it_already():
     (note,) = enable_amp(cfg)
     assert "already" in note
     assert cfg.optim_wrapper.loss_scale == 512.0
+
+
+def test_a_lazy_config_has_the_classes_in_the_place_of_names():
+    cfg = config(type=OptimWrapper)
+    assert enable_amp(cfg) == []
+    assert cfg.optim_wrapper.type == "AmpOptimWrapper"
+    assert "already" in enable_amp(config(type=AmpOptimWrapper))[0]
+    assert "bfloat16" in use_cpu_amp(config(type=AmpOptimWrapper))[0]
 
 
 def test_amp_refuses_a_wrapper_without_counterpart_and_names_it():

@@ -14,6 +14,7 @@ from mmseg_deeplab_ext.datasets.demo_dataset import DemoSpec, make_demo_dataset
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES, DEMO_PALETTE
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError
 from mmseg_deeplab_ext.launch.checks.before_start import check_config
+from mmseg_deeplab_ext.launch.checks.class_counts import problems_of_class_counts
 from tests.support.voc_layout import write_list, write_sample, write_voc_folder
 
 PIPELINE = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
@@ -238,6 +239,10 @@ def test_cityscapes_names_are_matched_as_its_class_does(tmp_path: Path) -> None:
 def test_an_unknown_data_set_type_is_named() -> None:
     with pytest.raises(ConfigError, match="'NoSuchDataset' is in no registry"):
         check(config(train={"type": "NoSuchDataset"}))
+    with pytest.raises(ConfigError, match="a data set with the keys data_root has no `type`"):
+        check(config(train={"data_root": "x"}))
+    with pytest.raises(ConfigError, match="train_dataloader has no `dataset`"):
+        check(Config({"train_dataloader": {"batch_size": 2}}))
 
 
 def test_equal_class_counts_pass(voc_folder: Path) -> None:
@@ -261,6 +266,15 @@ def test_the_heads_inside_a_test_time_augmentation_wrapper_are_checked(voc_folde
     cfg.model = {"type": "SegTTAModel", "module": {"decode_head": {"num_classes": 2}}}
     with pytest.raises(ConfigError, match=r"model\.module\.decode_head\.num_classes is 2"):
         check(cfg, splits=("test",))
+
+
+def test_boundaries_that_a_head_makes_itself_are_no_classes_of_the_data(voc_folder: Path) -> None:
+    heads = {
+        "decode_head": {"num_classes": 21},
+        "auxiliary_head": [{"type": "STDCHead", "num_classes": 2, "boundary_threshold": 0.1}],
+    }
+    cfg = with_model(config(train=voc(voc_folder)), **heads)
+    assert problems_of_class_counts(ConfigView.of(cfg)) == []
 
 
 def test_a_selection_of_classes_counts_as_many_as_it_selects(voc_folder: Path) -> None:

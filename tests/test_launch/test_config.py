@@ -1,5 +1,6 @@
 """From a config file to what the Runner is built from."""
 
+import argparse
 import os
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.launch import runner
+from mmseg_deeplab_ext.launch.arguments import add_cfg_options
 from mmseg_deeplab_ext.launch.checks import before_start
 from mmseg_deeplab_ext.launch.config import load_config
 from mmseg_deeplab_ext.launch.runner import evaluation_runner, training_runner
@@ -48,6 +50,19 @@ def test_options_replace_what_the_file_says(config_file):
     cfg = load_config(str(config_file), options={"train_cfg.max_iters": 3, "load_from": "a.pth"})
     assert cfg.train_cfg.max_iters == 3
     assert cfg.load_from == "a.pth"
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"), [("{}.pth", False), ("{'a':1}", True), ("[dict(a=1)]", True)]
+)
+def test_options_refuse_dictionaries_and_no_templates(value, refused):
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser, example="a=1")
+    if refused:
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--cfg-options", f"key={value}"])
+    else:
+        assert parser.parse_args(["--cfg-options", f"key={value}"]).cfg_options == {"key": value}
 
 
 @pytest.mark.usefixtures("checked")

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmseg.datasets import BaseSegDataset
+from mmseg.evaluation import IoUMetric
 from PIL import Image
 
 from mmseg_deeplab_ext.config_view import ConfigView
@@ -45,7 +49,26 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return cfg
 
 
-def check(cfg: Config, splits: tuple[str, ...] = ("train", "val"), **changes: Any) -> None:
+class NamesItsClasses(BaseSegDataset):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "metainfo": {"classes": ("sky", "sea")}})
+
+
+class LoadTifMask(BaseTransform):
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        return results
+
+
+class OwnScores(IoUMetric):
+    pass
+
+
+class Prefixing(Evaluator):
+    pass
+
+
+def check(cfg: Config, splits: tuple[str, ...] = ("train", "val"), **changes: Any) -> list[str]:
+    """Returns the warnings."""
     cfg = copy.deepcopy(cfg)
     for key, value in changes.items():
         place, _, last = key.replace("__", ".").rpartition(".")
@@ -53,7 +76,7 @@ def check(cfg: Config, splits: tuple[str, ...] = ("train", "val"), **changes: An
         for step in filter(None, place.split(".")):
             parent = parent[int(step) if step.isdigit() else step]
         parent[last] = value
-    check_config(ConfigView.of(cfg, splits=splits))
+    return check_config(ConfigView.of(cfg, splits=splits))
 
 
 def test_the_config_itself_is_sound(whole: Config) -> None:
@@ -78,9 +101,12 @@ def test_the_config_itself_is_sound(whole: Config) -> None:
         ),
         ({"param_scheduler": {"type": "PolyLR"}}, "param_scheduler counts epochs .*by_epoch=False"),
         ({"param_scheduler__0__by_epoch": True}, r"param_scheduler\[0\] counts epochs"),
-        ({"default_hooks__checkpoint__by_epoch": True}, "default_hooks.checkpoint counts epochs"),
-        ({"custom_hooks": [{"type": "ProfilerHook"}]}, r"custom_hooks\[0\] counts epochs"),
+        (
+            {"default_hooks__checkpoint__by_epoch": True},
+            "default_hooks.checkpoint counts epochs .* comes at the end at most",
+        ),
         ({"train_cfg__val_begin": 401}, "val_begin=401 is after max_iters=400"),
+        ({"default_hooks__checkpoint__interval": None}, "interval=None must be a whole number"),
         ({"train_cfg__val_interval": 0}, "val_interval=0 must be a whole number of at least 1"),
         (
             {
@@ -102,17 +128,13 @@ def test_the_config_itself_is_sound(whole: Config) -> None:
             {"custom_hooks": [{"type": "EarlyStoppingHook", "monitor": "mFscore"}]},
             r"custom_hooks\[0\].monitor='mFscore', but val_evaluator computes",
         ),
-        (
-            {"val_dataloader": None, "val_evaluator": None, "val_cfg": None},
-            "save_best='mIoU', but nothing validates",
-        ),
         ({"val_dataloader__dataset__metainfo": {}}, "names no classes, which IoUMetric needs"),
         ({"val_dataloader__dataset__pipeline": IMAGES_ONLY}, "loads no labels, but val_evaluator"),
         # The label that does not count.
         (
             {"model__decode_head__ignore_index": 0},
-            "decode_head.ignore_index=0 is .*: model.data_preprocessor.seg_pad_val=255, "
-            "val_evaluator.ignore_index=255. Give all of them the same",
+            "decode_head.ignore_index=0 is .*: val_evaluator.ignore_index=255, "
+            "model.data_preprocessor.seg_pad_val=255. Give all of them the same",
         ),
         ({"val_evaluator__ignore_index": 0}, "val_evaluator.ignore_index=0. Give"),
         (
@@ -131,6 +153,53 @@ def test_what_does_not_go_together_is_named_with_the_keys_to_set(
 ) -> None:
     with pytest.raises(ConfigError, match=wanted):
         check(whole, **changes)
+
+
+NO_VALIDATION = {"val_dataloader": None, "val_evaluator": None, "val_cfg": None}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"val_dataloader__dataset__type": NamesItsClasses, "val_dataloader__dataset__metainfo": {}},
+        {"val_evaluator__type": OwnScores, "default_hooks__checkpoint__save_best": "kappa"},
+        {
+            "val_evaluator": {"type": Prefixing, "metrics": [{"type": "IoUMetric"}]},
+            "default_hooks__checkpoint__save_best": "a/mIoU",
+        },
+        *(
+            {"val_dataloader__dataset__pipeline": [IMAGES_ONLY[0], loads, IMAGES_ONLY[1]]}
+            for loads in ({"type": LoadTifMask}, {"type": "LoadBiomedicalData", "with_seg": True})
+        ),
+        {"train_cfg__val_interval": 1000.0},
+    ],
+)
+def test_what_trains_is_not_refused(whole: Config, changes: dict[str, Any]) -> None:
+    assert check(whole, **changes) == check(whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (NO_VALIDATION, ["default_hooks.checkpoint.save_best='mIoU' has no effect: nothing val"]),
+        ({**NO_VALIDATION, "train_cfg__val_interval": None}, ["save_best='mIoU' has no effect"]),
+        ({"custom_hooks": [{"type": "ProfilerHook"}]}, ["custom_hooks[0] counts epochs"]),
+        (
+            {
+                "default_hooks__checkpoint__by_epoch": True,
+                "default_hooks__checkpoint__interval": -1,
+            },
+            ["default_hooks.checkpoint counts epochs"],
+        ),
+    ],
+)
+def test_what_trains_without_effect_is_a_warning(
+    whole: Config, changes: dict[str, Any], wanted: list[str]
+) -> None:
+    before = check(whole)
+    notes = [note for note in check(whole, **changes) if note not in before]
+    assert len(notes) == len(wanted)
+    assert all(part in note for part, note in zip(wanted, notes))
 
 
 def test_a_test_set_without_labels_is_written_where_no_score_is_wanted(whole: Config) -> None:

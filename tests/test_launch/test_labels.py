@@ -169,6 +169,33 @@ def test_a_single_class_is_an_error_where_all_are_read_and_else_a_doubt(
     assert logged[-1][0] == logging.WARNING
 
 
+def test_a_rare_class_and_borders_without_data_are_no_error_where_a_few_are_read(
+    tmp_path: Path, logged: list
+) -> None:
+    write(tmp_path, 40)
+    for number in range(40):
+        label = np.zeros((40, 50), np.uint8)
+        label[0, 0] = 255  # 0.05 % of the pixels
+        Image.fromarray(label).save(tmp_path / "labels" / f"{number:03}.png")
+        Image.new("RGB", (50, 40)).save(tmp_path / "images" / f"{number:03}.jpg")
+    check_labels(view(dataset(tmp_path)))
+    assert [level for level, _ in logged] == [logging.WARNING]
+
+
+def test_withheld_labels_of_a_test_set_are_doubted_and_those_of_a_training_an_error(
+    tmp_path: Path, logged: list
+) -> None:
+    write(tmp_path, 2)
+    for number in range(2):
+        relabel(tmp_path, number, value=255)
+    check_labels(view(dataset(tmp_path), split="test"))
+    ((level, text),) = logged
+    assert level == logging.WARNING
+    assert "all pixels are ignored" in text
+    with pytest.raises(DatasetError, match="all pixels are ignored"):
+        check_labels(view(dataset(tmp_path)))
+
+
 @pytest.mark.parametrize(("values", "found"), [((0, 1), "only class"), ((0, 0), "all pixels are")])
 def test_reduce_zero_label_that_leaves_nothing_to_learn_is_an_error(
     tmp_path: Path, values: tuple[int, int], found: str

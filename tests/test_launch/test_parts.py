@@ -88,6 +88,25 @@ def test_a_wrong_type_or_key_is_one_line_that_names_place_and_cure(
     assert "\n" not in line
 
 
+class Constructor:
+    """A user's, which gets the whole of optim_wrapper."""
+
+
+ALBU = {"type": "Albu", "transforms": [{"type": "RandomRotate90", "p": 0.5}]}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"train_dataloader.dataset.pipeline": [ALBU]},
+        {"optim_wrapper.constructor": Constructor, "optim_wrapper.generator": {"lr": 1}},
+        {"model.backbone.init_cfg": {"type": "numpy.OfNoRegistry", "_delete_": True}},
+    ],
+)
+def test_what_others_build_is_left_to_them(demo: Config, option: dict[str, Any]) -> None:
+    assert problems(demo, option) == []
+
+
 def test_a_type_of_ours_without_its_prefix_is_told_the_prefix(
     demo: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Mapping
+
 from mmengine.config import Config
 
 from mmseg_deeplab_ext.errors import ConfigError
@@ -13,11 +15,17 @@ CPU_AMP = "mmseg_deeplab_ext.CpuAmpOptimWrapper"
 _GPU_ONLY_KEYS = ("loss_scale", "dtype", "use_fsdp")
 
 
+def _kind(wrapper: Mapping[str, Any]) -> str:
+    """The type's name; a lazy config has the class."""
+    kind = wrapper.get("type", PLAIN)
+    return kind if isinstance(kind, str) else kind.__name__
+
+
 def enable_amp(cfg: Config) -> list[str]:
     """Switch a training to automatic mixed precision (``--amp``)."""
     wrapper = cfg.optim_wrapper
-    kind = wrapper.get("type", PLAIN)
-    if kind in (AMP, CPU_AMP):
+    kind = _kind(wrapper)
+    if kind in (AMP, CPU_AMP, CPU_AMP.rpartition(".")[2]):
         return ["--amp: the config file has AMP training already."]
     if kind != PLAIN:
         raise ConfigError(
@@ -32,7 +40,7 @@ def enable_amp(cfg: Config) -> list[str]:
 def use_cpu_amp(cfg: Config) -> list[str]:
     """Replace mixed precision that needs a GPU by bfloat16 autocast."""
     wrapper = cfg.get("optim_wrapper")
-    if wrapper is None or wrapper.get("type") != AMP:
+    if wrapper is None or _kind(wrapper) != AMP:
         return []
     wrapper.type = CPU_AMP
     for key in _GPU_ONLY_KEYS:

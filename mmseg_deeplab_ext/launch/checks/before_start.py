@@ -8,13 +8,13 @@ from mmseg_deeplab_ext.config_view import ConfigView
 from mmseg_deeplab_ext.errors import ConfigError, DatasetError, DeepLabExtError
 from mmseg_deeplab_ext.launch.checks.class_counts import problems_of_class_counts
 from mmseg_deeplab_ext.launch.checks.dataset_files import problems_of_files
-from mmseg_deeplab_ext.launch.checks.evaluation import problems_of_scores
+from mmseg_deeplab_ext.launch.checks.evaluation import notes_on_scores, problems_of_scores
 from mmseg_deeplab_ext.launch.checks.ignored_label import problems_of_ignored_label
 from mmseg_deeplab_ext.launch.checks.keys import notes_on_keys
 from mmseg_deeplab_ext.launch.checks.parts import problems_of_inference, problems_of_parts
 from mmseg_deeplab_ext.launch.checks.pipelines import problems_of_pipelines
 from mmseg_deeplab_ext.launch.checks.recipe import notes_on_recipe
-from mmseg_deeplab_ext.launch.checks.schedule import problems_of_schedule
+from mmseg_deeplab_ext.launch.checks.schedule import notes_on_schedule, problems_of_schedule
 
 Check = Callable[[ConfigView], List[str]]
 
@@ -29,7 +29,7 @@ PROBLEMS: Mapping[Check, type[DeepLabExtError]] = {
 }
 """What finds the lines of a message about the impossible -> the error that it becomes."""
 
-NOTES: tuple[Check, ...] = (notes_on_keys, notes_on_recipe)
+NOTES: tuple[Check, ...] = (notes_on_keys, notes_on_recipe, notes_on_scores, notes_on_schedule)
 """What finds sentences about the odd."""
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Any, Iterator, Mapping
 
-from mmseg_deeplab_ext.config_view import ConfigView, DatasetView, step_name
+from mmseg_deeplab_ext.config_view import ConfigView, DatasetView, class_in, step_name
+from mmseg_deeplab_ext.registry import MODELS
 
 
 def problems_of_class_counts(view: ConfigView) -> list[str]:
@@ -26,9 +27,15 @@ def problems_of_class_counts(view: ConfigView) -> list[str]:
 def _class_counts(view: ConfigView, dataset: DatasetView) -> Iterator[tuple[str, int]]:
     """(key in the config, count)."""
     for key, head in view.heads:
-        if "num_classes" in head:
+        if "num_classes" in head and not ("auxiliary_head" in key and _finds_boundaries(head)):
             yield f"{key}.num_classes", head["num_classes"]
     for step in dataset.steps:
         if step_name(step) == "CheckedLoadAnnotations":
             place = f"CheckedLoadAnnotations ({dataset.split} pipeline)"
             yield f"num_classes of {place}", step["num_classes"]
+
+
+def _finds_boundaries(head: Mapping[str, Any]) -> bool:
+    """Whether it is MMSegmentation's STDCHead, which makes its own labels from the data set's."""
+    bases = getattr(class_in(MODELS, head), "__mro__", ())
+    return any(base.__name__ == "STDCHead" for base in bases)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any, Iterator, Mapping
 
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmseg.evaluation import IoUMetric
 
 from mmseg_deeplab_ext import registry as ours
-from mmseg_deeplab_ext.config_view import ConfigView, class_in, step_name
+from mmseg_deeplab_ext.config_view import ConfigView, DatasetView, class_in, is_known, step_name
 
 _SCORES = {
     "mIoU": ("mIoU", "mAcc"),
@@ -17,6 +18,9 @@ _SCORES = {
     "mFscore": ("mFscore", "mPrecision", "mRecall"),
 }
 """Metrics of MMSegmentation's IoUMetric -> scores besides aAcc."""
+
+_LOAD_BOTH = ("LoadBiomedicalData",)
+"""Transforms that load images and labels."""
 
 
 def iou_metrics(evaluator: Any) -> list[dict[str, Any]]:
@@ -56,12 +60,12 @@ def _problems_of_data(view: ConfigView, split: str) -> Iterator[str]:
     for part in view.datasets:
         if part.split != split or not metrics:
             continue
-        if not part.classes:
+        if not part.has_classes:
             yield (
                 f"{split}_dataloader ({part}) names no classes, which IoUMetric needs: set "
                 "metainfo=dict(classes=('background', ...)) in the data set, one name a label."
             )
-        if scoring and part.steps and not any("Annotation" in step_name(s) for s in part.steps):
+        if scoring and _loads_no_labels(part):
             yield (
                 f"{split}_dataloader ({part}) loads no labels, but {split}_evaluator scores: put "
                 "dict(type='LoadAnnotations') into its pipeline; or, to write label maps only, "
@@ -70,13 +74,38 @@ def _problems_of_data(view: ConfigView, split: str) -> Iterator[str]:
             )
 
 
+def _loads_no_labels(part: DatasetView) -> bool:
+    """Whether all its transforms are known, and to load none."""
+    steps = [class_in(ours.TRANSFORMS, step) for step in part.steps]
+    loading = ["Annotation" in name or name in _LOAD_BOTH for name in map(step_name, part.steps)]
+    return bool(steps) and all(map(is_known, steps)) and not any(loading)
+
+
+def notes_on_scores(view: ConfigView) -> list[str]:
+    """Find scores that are watched in a training without validation."""
+    if "train" not in view.splits or _validates(view):
+        return []
+    return [
+        f"{key}={score!r} has no effect: nothing validates (val_dataloader, val_evaluator)."
+        for key, score in _monitored(view)
+    ]
+
+
+def _validates(view: ConfigView) -> bool:
+    return bool(view.config.get("val_evaluator") and view.config.get("val_dataloader"))
+
+
 def _problems_of_monitors(view: ConfigView) -> Iterator[str]:
-    metrics = _metrics(view.config.get("val_evaluator"))
+    evaluator = view.config.get("val_evaluator")
+    metrics = _metrics(evaluator)
+    kinds = [class_in(ours.METRICS, metric) for metric in metrics]
+    own = isinstance(evaluator, Mapping) and "metrics" in evaluator and "type" in evaluator
+    plain = not own or class_in(ours.EVALUATOR, evaluator) is Evaluator
+    if not _validates(view) or not plain or any(kind is not IoUMetric for kind in kinds):
+        return  # classes of others may call their scores what they like
     known = [score for metric in metrics for score in _scores(metric)]
     for key, score in _monitored(view):
-        if not metrics or not view.config.get("val_dataloader"):
-            yield f"{key}={score!r}, but nothing validates: set val_dataloader and val_evaluator."
-        elif all(map(_is_iou, metrics)) and score not in [*known, "auto"]:
+        if score not in [*known, "auto"]:
             yield (
                 f"{key}={score!r}, but val_evaluator computes {', '.join(known) or 'no score'}: "
                 "name one of these, or 'auto' (save_best), or let the metric compute it "
@@ -85,7 +114,7 @@ def _problems_of_monitors(view: ConfigView) -> Iterator[str]:
 
 
 def _scores(metric: Mapping[str, Any]) -> list[str]:
-    if not _is_iou(metric) or metric.get("format_only"):
+    if metric.get("format_only"):
         return []
     wanted = metric.get("iou_metrics", ["mIoU"])
     wanted = [wanted] if isinstance(wanted, str) else wanted

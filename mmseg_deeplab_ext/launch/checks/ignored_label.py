@@ -19,12 +19,17 @@ _OF_ZERO_LABELS = 255
 def problems_of_ignored_label(view: ConfigView) -> list[str]:
     """Find places that take another value than the first head for pixels that do not count.
 
+    What is added to an image may be of a class: the dark corners of a rotated one are background.
+
     Returns:
         One line with all of them, or none.
     """
     if not view.heads:
         return []
     found = {key: value for key, value in _values(view) if is_whole(value, minimum=0)}
+    classes = view.heads[0][1].get("num_classes", 0)
+    padding = {key: value for key, value in _paddings(view) if is_whole(value, minimum=classes)}
+    found.update(padding)
     wanted = view.ignore_index
     other = [f"{key}={value}" for key, value in found.items() if value != wanted]
     if not other:
@@ -38,10 +43,6 @@ def problems_of_ignored_label(view: ConfigView) -> list[str]:
 def _values(view: ConfigView) -> Iterator[tuple[str, Any]]:
     for key, head in view.heads[1:]:
         yield f"{key}.ignore_index", _value(head, "ignore_index", ours.MODELS)
-    if "train" in view.splits:
-        preprocessor = view.model.get("data_preprocessor") or {}
-        pads = _value(preprocessor, "seg_pad_val", ours.MODELS)
-        yield "model.data_preprocessor.seg_pad_val", pads
     for split in view.splits:
         for metric in iou_metrics(view.config.get(f"{split}_evaluator")):
             if not metric.get("format_only"):
@@ -53,8 +54,17 @@ def _values(view: ConfigView) -> Iterator[tuple[str, Any]]:
         if part.config.get("reduce_zero_label"):
             yield f"{place}.reduce_zero_label makes label 0", _OF_ZERO_LABELS
         for step in part.steps:
-            name = f"{place}: {step_name(step)}"
-            yield f"{name}.ignore_index", step.get("ignore_index")
+            yield f"{place}: {step_name(step)}.ignore_index", step.get("ignore_index")
+
+
+def _paddings(view: ConfigView) -> Iterator[tuple[str, Any]]:
+    preprocessor = view.model.get("data_preprocessor") or {}
+    if "train" in view.splits and {"size", "size_divisor", "seg_pad_val"} & preprocessor.keys():
+        pads = _value(preprocessor, "seg_pad_val", ours.MODELS)
+        yield "model.data_preprocessor.seg_pad_val", pads
+    for part in view.datasets:
+        for step in part.steps:
+            name = f"{part.split}_dataloader.dataset: {step_name(step)}"
             yield f"{name}.seg_pad_val", _value(step, "seg_pad_val", ours.TRANSFORMS)
             pads = step.get("pad_val")
             yield f"{name}.pad_val.seg", pads.get("seg") if isinstance(pads, Mapping) else None

@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, Iterable, Iterator, Mapping
 
 from mmengine.registry import Registry
 
 from mmseg_deeplab_ext import registry as ours
-from mmseg_deeplab_ext.config_view import ConfigView
+from mmseg_deeplab_ext.config_view import ConfigView, class_in, is_known
 from mmseg_deeplab_ext.launch.checks.constructor_keys import keys_of
 from mmseg_deeplab_ext.launch.checks.places import (
     EVALUATOR,
@@ -34,6 +35,9 @@ _NEAR = 0.6
 
 _ALIKE = 0.85
 """Likeness that makes a key a typing error where the class may take any."""
+
+_OF_ANOTHER_LIBRARY = "Albu"
+"""A transform whose keys hold parts that no registry knows: albumentations'."""
 
 _MMENGINE_READS = ("type", "_scope_")
 
@@ -68,6 +72,10 @@ def problems_of_parts(view: ConfigView) -> list[str]:
     if "train_cfg" in places and "type" not in loop and "by_epoch" in loop:
         kind = "EpochBasedTrainLoop" if loop["by_epoch"] else "IterBasedTrainLoop"
         places["train_cfg"] = replace(LOOP, default=kind, more=("by_epoch",))
+    wrapper = cfg.get("optim_wrapper") or {}
+    maker = class_in(ours.OPTIM_WRAPPER_CONSTRUCTORS, {"type": wrapper.get("constructor")})
+    if maker is not None and not is_known(maker):  # it gets, and reads, the whole dictionary
+        places.pop("optim_wrapper", None)
     return [
         *_problems_of_default_hooks(cfg),
         *(
@@ -118,6 +126,8 @@ def _problems(part: Any, place: Place, here: _Here) -> Iterator[str]:
         kind = found
     if callable(kind):
         yield from _problems_of_keys(part, place, kind, here)
+        if any(base.__name__ == _OF_ANOTHER_LIBRARY for base in getattr(kind, "__mro__", ())):
+            return
     for key, value in part.items():
         inside = place.inside.get(key) or _guess(value, place)
         if inside is not None:
@@ -156,7 +166,9 @@ def _problem_of_type(kind: str, place: Place, here: _Here) -> Iterator[str]:
     names = _names(place.source, here.scope)
     package, _, bare = kind.rpartition(".")
     if package not in ("", "mmseg", "mmengine", ours.SCOPE):
-        hint = f" Is the package {package.partition('.')[0]!r} installed?"
+        root = package.partition(".")[0]
+        suspect = place.certain or find_spec(root) is None
+        hint = f" Is the package {root!r} installed?" if suspect else ""
     elif f"{ours.SCOPE}.{bare}" in names:
         hint = f" Only the prefix is missing: type='{ours.SCOPE}.{bare}'."
     else:

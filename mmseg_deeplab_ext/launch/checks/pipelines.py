@@ -84,8 +84,11 @@ def _walk(pipeline: Any, *, reaches: bool = True) -> Iterator[tuple[Mapping[str,
     elif isinstance(pipeline, Mapping):
         mapping = pipeline.get("keymap") or pipeline.get("mapping")
         reaches = reaches and (not mapping or _LABELS in mapping)
-        yield pipeline, reaches
-        if not _is(pipeline, {"Albu"}):  # whose transforms are none of MMEngine's
+        if "type" in pipeline:
+            yield pipeline, reaches
+        if "type" not in pipeline or not _is(
+            pipeline, {"Albu"}
+        ):  # whose transforms are none of MMEngine's
             yield from _walk(pipeline.get("transforms"), reaches=reaches)
 
 

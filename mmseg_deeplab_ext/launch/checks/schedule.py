@@ -13,7 +13,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from mmseg_deeplab_ext import registry as ours
 from mmseg_deeplab_ext.config_values import is_whole
-from mmseg_deeplab_ext.config_view import ConfigView, class_in
+from mmseg_deeplab_ext.config_view import ConfigView, class_in, is_known
 
 _MUCH_LATER = 2
 """A schedule that ends after this many lengths of the training was made for another one."""
@@ -25,19 +25,32 @@ def problems_of_schedule(view: ConfigView) -> list[str]:
     Returns:
         A line for each, with the keys to set.
     """
-    loop = view.config.get("train_cfg") or {}
-    if "train" not in view.splits:
-        return []
-    kind: Any = class_in(ours.LOOPS, loop)
-    if kind is None and "by_epoch" in loop:
-        kind = EpochBasedTrainLoop if loop["by_epoch"] else IterBasedTrainLoop
-    if not inspect.isclass(kind):
-        return []
+    kind = _loop(view)
     if issubclass(kind, EpochBasedTrainLoop):
         return [*_in_epochs(view), *_never_begins(view, "max_epochs", by_epoch=True)]
     if issubclass(kind, IterBasedTrainLoop):
         return [*_in_iterations(view), *_never_begins(view, "max_iters", by_epoch=False)]
     return []
+
+
+def notes_on_schedule(view: ConfigView) -> list[str]:
+    """Find hooks that come once, at the end, where they may be meant to come more often."""
+    if not issubclass(_loop(view), IterBasedTrainLoop):
+        return []
+    return [
+        _once(key)
+        for key, hook, by_epoch in _hooks(view)
+        if by_epoch and is_known(class_in(ours.HOOKS, hook)) and not _saves_never(hook)
+    ]
+
+
+def _loop(view: ConfigView) -> type:
+    """The class of the training loop; ``object`` where there is none, or it isn't known."""
+    loop = view.config.get("train_cfg") or {}
+    kind: Any = class_in(ours.LOOPS, loop) if "train" in view.splits else object
+    if kind is None and "by_epoch" in loop:
+        kind = EpochBasedTrainLoop if loop["by_epoch"] else IterBasedTrainLoop
+    return kind if inspect.isclass(kind) else object
 
 
 def _in_epochs(view: ConfigView) -> Iterator[str]:
@@ -63,17 +76,27 @@ def _in_epochs(view: ConfigView) -> Iterator[str]:
 def _in_iterations(view: ConfigView) -> Iterator[str]:
     for key, scheduler, by_epoch in _counting(view, "param_scheduler", ours.PARAM_SCHEDULERS):
         if by_epoch and not scheduler.get("convert_to_iter_based"):
-            yield _no_epochs(key)
+            yield _once(key)
+    for key, hook, by_epoch in _hooks(view):
+        if by_epoch and _saves_never(hook):
+            yield _once(key)
+
+
+def _hooks(view: ConfigView) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
     for place in ("default_hooks", "custom_hooks"):
-        for key, _, by_epoch in _counting(view, place, ours.HOOKS):
-            if by_epoch:
-                yield _no_epochs(key)
+        yield from _counting(view, place, ours.HOOKS)
 
 
-def _no_epochs(key: str) -> str:
+def _saves_never(hook: Mapping[str, Any]) -> bool:
+    """Whether a hook that counts epochs has an interval longer than the only one."""
+    interval = hook.get("interval")
+    return class_in(ours.HOOKS, hook) is CheckpointHook and is_whole(interval, minimum=2)
+
+
+def _once(key: str) -> str:
     return (
         f"{key} counts epochs (by_epoch=True, which is the default), but train_cfg trains by "
-        f"iterations, which have none: set by_epoch=False there."
+        "iterations, all in one epoch: it comes at the end at most. Set by_epoch=False there."
     )
 
 
@@ -83,17 +106,25 @@ def _never_begins(view: ConfigView, length: str, *, by_epoch: bool) -> Iterator[
     if not is_whole(last, minimum=1):
         return
     begin, interval = loop.get("val_begin", 1), loop.get("val_interval", 1)
-    if view.config.get("val_dataloader") and is_whole(begin, minimum=last + 1):
+    validates = bool(view.config.get("val_dataloader"))
+    if validates and is_whole(begin, minimum=last + 1):
         yield f"train_cfg.val_begin={begin} is after {length}={last}: nothing would be validated."
-    if not is_whole(interval, minimum=1):
+    if validates and not (isinstance(interval, (int, float)) and interval):
         yield f"train_cfg.val_interval={interval!r} must be a whole number of at least 1."
     for key, hook, counts_epochs in _counting(view, "default_hooks", ours.HOOKS):
-        saves = class_in(ours.HOOKS, hook) is CheckpointHook and counts_epochs is by_epoch
-        first = max(hook.get("interval", 0), hook.get("save_begin", 0)) if saves else 0
-        if first > last and not hook.get("save_last", True):
+        if class_in(ours.HOOKS, hook) is not CheckpointHook:
+            continue
+        interval, begin = hook.get("interval", -1), hook.get("save_begin") or 0
+        if not isinstance(interval, (int, float)):
+            yield f"{key}.interval={interval!r} must be a whole number (-1: save the last only)."
+        elif (
+            counts_epochs is by_epoch
+            and max(interval, begin) > last
+            and not hook.get("save_last", True)
+        ):
             yield (
-                f"{key}.interval={hook.get('interval')} is longer than {length}={last}, and "
-                "save_last is off: nothing would be saved."
+                f"{key}.interval={interval} is longer than {length}={last}, and "
+                "save_last is off: no state to resume would be saved."
             )
 
 

@@ -89,16 +89,12 @@ class MobileNetV2(TappedBackbone):
             )
         )
         self._add_layers(
-            [
-                InvertedResidual(
-                    unit.in_channels,
-                    unit.channels,
-                    expanded_channels=unit.expanded,
-                    geometry=each,
-                    with_cp=with_cp,
-                    **layers,
-                )
-                for unit, each in zip(units, of_block)
-            ]
-            for units, of_block in zip(spec.blocks, self._walk())
+            lambda unit, geometry: InvertedResidual(
+                unit.in_channels,
+                unit.channels,
+                expanded_channels=unit.expanded,
+                geometry=geometry,
+                with_cp=with_cp,
+                **layers,
+            )
         )

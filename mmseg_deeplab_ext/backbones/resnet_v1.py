@@ -85,21 +85,17 @@ class ResNetV1(TappedBackbone):
         )
         norm_cfg = tf_norm_cfg(norm_cfg, spec.batch_norm)
         self.stem = conv_stem(spec.stem, norm_cfg=norm_cfg)
-        geometry = self._walk(grids={len(spec.blocks) - 1: [(each,) for each in grid]})
         self._add_layers(
-            [
-                ResidualUnit(
-                    unit.in_channels,
-                    unit.width,
-                    unit.channels,
-                    kernel_sizes=spec.kernels,
-                    geometry=each,
-                    norm_cfg=norm_cfg,
-                    with_cp=with_cp,
-                )
-                for unit, each in zip(units, of_block)
-            ]
-            for units, of_block in zip(spec.blocks, geometry)
+            lambda unit, geometry: ResidualUnit(
+                unit.in_channels,
+                unit.width,
+                unit.channels,
+                kernel_sizes=spec.kernels,
+                geometry=geometry,
+                norm_cfg=norm_cfg,
+                with_cp=with_cp,
+            ),
+            grids={len(spec.blocks) - 1: [(each,) for each in grid]},
         )
 
     def _forward_stem(self, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Sequence
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -57,19 +57,23 @@ class TappedBackbone(SpecifiedModule, BaseModule):
         taps = enumerate(spec.taps)
         self._tapped = {(tap.block, tap.unit) for i, tap in taps if i in self.out_indices}
 
-    def _walk(self, **grids: Any) -> list[list[UnitGeometry]]:
-        """Stride and dilations of every unit; ``grids`` as in :func:`walk_output_stride`."""
-        return walk_output_stride(
+    def _add_layers(
+        self, make_unit: Callable[[Any, UnitGeometry], nn.Module], *, grids: Any = None
+    ) -> None:
+        """Make the units, layer by layer, and freeze what has to be frozen.
+
+        Args:
+            make_unit: makes one from its spec, and from its stride and dilations.
+            grids: multi-grid, as in :func:`walk_output_stride`.
+        """
+        walked = walk_output_stride(
             [[unit.stride for unit in block] for block in self.spec.blocks],
             entry_stride=self.spec.entry_stride,
             output_stride=self.output_stride,
-            **grids,
+            grids=grids,
         )
-
-    def _add_layers(self, layers: Iterable[Iterable[nn.Module]]) -> None:
-        """Take over the units, layer by layer, and freeze what has to be frozen."""
-        for name, units in zip(self.layer_names, layers):
-            self.add_module(name, nn.ModuleList(units))
+        for name, units, geometry in zip(self.layer_names, self.spec.blocks, walked):
+            self.add_module(name, nn.ModuleList(map(make_unit, units, geometry)))
         self._freeze_stages()
 
     def _forward_stem(self, x: Tensor) -> Any:

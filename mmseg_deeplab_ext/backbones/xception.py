@@ -79,18 +79,13 @@ class Xception(TappedBackbone):
         norm_cfg = tf_norm_cfg(norm_cfg, spec.batch_norm)
         self.stem = conv_stem(spec.stem, norm_cfg=norm_cfg)
         self._add_layers(
-            [
-                XceptionModule(
-                    unit.in_channels,
-                    unit.widths,
-                    skip=unit.skip,
-                    geometry=each,
-                    norm_cfg=norm_cfg,
-                    with_cp=with_cp,
-                )
-                for unit, each in zip(units, of_block)
-            ]
-            for units, of_block in zip(
-                spec.blocks, self._walk(grids={len(spec.blocks) - 1: [grid]})
-            )
+            lambda unit, geometry: XceptionModule(
+                unit.in_channels,
+                unit.widths,
+                skip=unit.skip,
+                geometry=geometry,
+                norm_cfg=norm_cfg,
+                with_cp=with_cp,
+            ),
+            grids={len(spec.blocks) - 1: [grid]},
         )

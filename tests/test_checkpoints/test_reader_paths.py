@@ -67,7 +67,7 @@ def folder_with(folder, *names):
         r'model_checkpoint_path: "C:\\work\\train logs\\model.ckpt-20"',
         r'model_checkpoint_path: "C:\work\train\model.ckpt-20"',
         r'model_checkpoint_path: "\\\\server\\share\\model.ckpt-20"',
-        'model_checkpoint_path: "C:/work/train/model.ckpt-20"',
+        'model_checkpoint_path: "C:/models/train/model.ckpt-20"',
         'model_checkpoint_path: "C:model.ckpt-20"',
         '\ufeffmodel_checkpoint_path: "../model.ckpt-20"\r\nall_model_checkpoint_paths: "x"\r\n',
         'model_checkpoint_path: "../other/model.ckpt-20"',

@@ -73,13 +73,13 @@ class Cells(TappedBackbone):
             **{"out_indices": (0, 3), **arguments},
         )
         self.stem = nn.Sequential(nn.Conv2d(3, 5, 1, stride=4))
-        widths, layers = [5, 5], []
-        for units, geometry in zip(spec.blocks, self._walk()):
-            layers.append([])
-            for unit, each in zip(units, geometry):
-                layers[-1].append(Cell(widths[-1], widths[-2], unit.channels, each.stride))
-                widths.append(unit.channels)
-        self._add_layers(layers)
+        widths = [5, 5]
+
+        def cell(unit, geometry):
+            widths.append(unit.channels)
+            return Cell(widths[-2], widths[-3], unit.channels, geometry.stride)
+
+        self._add_layers(cell)
 
     def _forward_stem(self, x):
         x = self.stem(x)

@@ -10,11 +10,13 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
+from PIL import Image
 
 from mmseg_deeplab_ext.checkpoints.zoo_table import ZOO
 from mmseg_deeplab_ext.config_view import ConfigView
@@ -25,8 +27,10 @@ from mmseg_deeplab_ext.launch.checks.dataset_files import problems_of_files
 from mmseg_deeplab_ext.specs.deeplab_head import official_rates
 from mmseg_deeplab_ext.specs.network import network_of_model
 from tests.data.make_goldens import variables_digest
+from tests.support.deterministic import make_image
 from tests.support.golden_files import MANIFEST
-from tests.support.tool_modules import load_script
+from tests.support.tf_files import MNV2_ADE, MNV2_VOC, write_network
+from tests.support.tool_modules import load_script, load_tool
 
 register_all_modules()
 REPO = Path(__file__).parents[1]
@@ -166,6 +170,52 @@ def test_ade20ks_smaller_images_train_and_evaluate_at_their_own_size():
         if step.type.startswith("mmseg_deeplab_ext.R")
     }
     assert sizes == {257, (257, 257)}
+
+
+@pytest.fixture
+def evaluate(tmp_path, monkeypatch):
+    """Run the evaluation of a config, with a network's weights, on images in ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, network, *arguments):
+        if not Path("model.ckpt.index").exists():
+            write_network("model.ckpt", network)
+        options = [
+            f"test_dataloader.{key}" for key in ("num_workers=0", "persistent_workers=False")
+        ]
+        words = [REPO / f"configs/zoo/{name}.py", "tf://model.ckpt", *arguments]
+        words += ["--cfg-options", "test_dataloader.dataset.data_root=.", *options]
+        load_tool("test").main([str(word) for word in words])
+
+    return run
+
+
+def write_picture(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
+def test_a_model_for_the_test_server_writes_label_maps_of_images_without_labels(evaluate, tmp_path):
+    image = make_image(40, 60, seed=0)
+    write_picture(tmp_path / "JPEGImages" / "one.jpg", image)
+    names = tmp_path / "ImageSets" / "Segmentation" / "test.txt"
+    names.parent.mkdir(parents=True)
+    names.write_text("one\n")
+    evaluate("mobilenetv2_dm05_coco_voc_trainval", MNV2_VOC, "--out", "labels")
+    assert np.asarray(Image.open("labels/one.png")).shape == (40, 60)
+
+
+def test_ade20ks_151_labels_are_compared_as_they_are_and_label_0_is_ignored(evaluate, capfd):
+    image, labels = Path("images/validation/one.jpg"), Path("annotations/validation/one.png")
+    write_picture(image, make_image(97, 257, seed=0))
+    write_picture(labels, np.arange(97 * 257).reshape(97, 257).astype(np.uint8) % 151)
+    evaluate("mobilenetv2_ade20k_train", MNV2_ADE, "--out", "predicted")
+    predicted = np.asarray(Image.open("predicted/one.png")).copy()
+    predicted[::2] = 0
+    write_picture(labels, predicted)
+    capfd.readouterr()
+    evaluate("mobilenetv2_ade20k_train", MNV2_ADE)
+    assert "mIoU: 100.0" in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("evaluation", [e for e in EVALUATIONS if not e.multi_scale], ids=label)

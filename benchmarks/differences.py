@@ -5,7 +5,7 @@ python -m benchmarks.differences --family Xception
 
 Builds a network of the tests (weights and image from tests/support/deterministic.py), changes one
 thing, and prints the largest change of the logits, as a share of max|logits|, and the share of
-pixels whose label changes, on an odd and on an even image. In float64 on the CPU; needs pytest.
+labels that change, on an odd and on an even image. In float64 on the CPU; needs pytest.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ from tests.support.golden_networks import GoldenNetwork, normalised
 SIZES = (65, 97), (64, 96)
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
+# Changes of a network. Their first line is what the table says.
 
-def no_change(network: GoldenNetwork) -> None:
-    """The network as it is."""
+
+def nothing(network: GoldenNetwork) -> None:
+    """Nothing."""
 
 
 def imagenet_input(network: GoldenNetwork) -> None:
-    """Normalise with ImageNet's mean and standard deviation instead of to [-1, 1]."""
+    """ImageNet's mean and std instead of [-1, 1]."""
     mean, std = (torch.tensor(v).double().view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     network.backbone.register_forward_pre_hook(
         lambda module, args: ((args[0] + 1) * 127.5 - mean) / std
@@ -43,9 +45,9 @@ def imagenet_input(network: GoldenNetwork) -> None:
 
 
 def half_pixel_centres(network: GoldenNetwork) -> None:
-    """Resize without aligned corners, in the decoder and to the image."""
+    """Half-pixel centres instead of aligned corners."""
 
-    def resize_before(module: nn.Module, args: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def resize_before(stage: nn.Module, args: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, tap = args
         return resize_bilinear(x, tap.shape[-2:], align_corners=False), tap
 
@@ -55,14 +57,14 @@ def half_pixel_centres(network: GoldenNetwork) -> None:
 
 
 def pytorch_epsilon(network: GoldenNetwork) -> None:
-    """Give the backbone's batch norms PyTorch's epsilon."""
+    """Batch norm's eps 1e-5 in the backbone."""
     for module in network.backbone.modules():
         if isinstance(module, _BatchNorm):
             module.eps = 1e-5
 
 
 def symmetric_padding(network: GoldenNetwork) -> None:
-    """Pad strided convolutions by half their kernel on all sides."""
+    """Stride 2 padded on both sides."""
     for module in network.backbone.modules():
         if isinstance(module, Conv2dAdaptivePadding):
             module.__class__ = nn.Conv2d
@@ -70,24 +72,13 @@ def symmetric_padding(network: GoldenNetwork) -> None:
 
 
 def symmetric_pool(network: GoldenNetwork) -> None:
-    """Pad the max pool on all sides."""
+    """Max pool padded on both sides."""
     stem = network.backbone.stem
     network.backbone._forward_stem = lambda x: F.max_pool2d(stem(x), 3, stride=2, padding=1)
 
 
-def tap_after_relu(network: GoldenNetwork) -> None:
-    """Activate the decoder's tap."""
-    network.backbone.register_forward_hook(lambda module, args, out: (out[0].relu(), *out[1:]))
-
-
-def tap_after_addition(network: GoldenNetwork) -> None:
-    """Tap the output of the units, after addition and ReLU."""
-    for unit in units(network):
-        unit.register_forward_hook(lambda module, args, out: (out[0], out[0]))
-
-
 def stride_in_first_unit(network: GoldenNetwork) -> None:
-    """Move a ResNet's strides from a block's last unit to the next block's first."""
+    """Stride in a block's first unit."""
     blocks = layers(network)
     for block, following in zip(blocks, blocks[1:]):
         if block[-1].stride == 2:
@@ -96,27 +87,37 @@ def stride_in_first_unit(network: GoldenNetwork) -> None:
 
 
 def multi_grid_replaces(network: GoldenNetwork) -> None:
-    """Dilate a ResNet's last block by multi_grid itself."""
+    """Multi-grid in place of the dilation."""
     for unit, dilation in zip(layers(network)[-1], network.options["multi_grid"]):
         dilate(unit.conv2, dilation)
 
 
+def tap_after_relu(network: GoldenNetwork) -> None:
+    """Tap after the ReLU."""
+    network.backbone.register_forward_hook(lambda module, args, out: (out[0].relu(), *out[1:]))
+
+
+def tap_after_addition(network: GoldenNetwork) -> None:
+    """Tap after addition and ReLU."""
+    for unit in units(network):
+        unit.register_forward_hook(lambda module, args, out: (out[0], out[0]))
+
+
 def dilation_in_first_unit(network: GoldenNetwork) -> None:
-    """Dilate only the first unit of each block, by what the block's last one has."""
+    """Dilation in a block's first unit alone."""
     for block in layers(network):
-        (dilation, _) = block[-1].depthwise.conv.dilation
+        dilation = block[-1].depthwise.conv.dilation[0]
         for unit, new in zip(block, (dilation, *[1] * (len(block) - 1))):
             if unit.depthwise.conv.stride == (1, 1):
                 dilate(unit.depthwise.conv, new)
 
 
-def no_shortcut_without_stride(network: GoldenNetwork) -> None:
-    """Drop an Xception's projection where neither stride nor width change."""
+def no_projection_without_stride(network: GoldenNetwork) -> None:
+    """No projection in a unit of one width that loses its stride."""
     for unit in units(network):
-        projection = getattr(unit.shortcut, "conv", None)
-        if projection and projection.stride == (1, 1):
-            if projection.in_channels == projection.out_channels:
-                unit.shortcut = nn.Identity()
+        conv = getattr(unit.shortcut, "conv", None)
+        if conv and conv.stride == (1, 1) and conv.in_channels == conv.out_channels:
+            unit.shortcut = nn.Identity()
 
 
 def layers(network: GoldenNetwork) -> list[nn.ModuleList]:
@@ -135,53 +136,16 @@ def dilate(conv: nn.Conv2d, dilation: int) -> None:
     conv.padding = tuple(dilation * (size // 2) for size in conv.kernel_size)
 
 
-OUTPUT_STRIDE_8 = {"output_stride": 8, "atrous_rates": (12, 24, 36)}
-# Family, its network in tests/data/goldens.json, options on top, and the differences to look at.
+EVERYWHERE = (nothing, pytorch_epsilon, imagenet_input, half_pixel_centres)
+RESNET = (symmetric_pool, stride_in_first_unit, multi_grid_replaces)
+RESNET += (tap_after_relu, tap_after_addition)
+OS_8 = {"output_stride": 8, "atrous_rates": (12, 24, 36)}
+# Family, a network of tests/data/goldens.json, options in the place of its own, and changes.
 TABLE = (
-    (
-        "ResNet",
-        "r50b_v3plus_os16_mg124_65x97",
-        {},
-        {
-            "batch norm's eps 1e-5": pytorch_epsilon,
-            "max pool padded on both sides": symmetric_pool,
-            "stride in the first unit": stride_in_first_unit,
-            "multi_grid replaces the dilation": multi_grid_replaces,
-            "tap after the ReLU": tap_after_relu,
-            "tap after addition and ReLU": tap_after_addition,
-            "ImageNet's mean and std": imagenet_input,
-            "half-pixel centres": half_pixel_centres,
-        },
-    ),
-    (
-        "MobileNetV2",
-        "mnv2_v3plus_os16_65x97",
-        {},
-        {
-            "batch norm's eps 1e-5": pytorch_epsilon,
-            "stride 2 padded on both sides": symmetric_padding,
-            "dilation in the first unit of a block alone": dilation_in_first_unit,
-            "ImageNet's mean and std": imagenet_input,
-            "half-pixel centres": half_pixel_centres,
-        },
-    ),
-    (
-        "Xception",
-        "x65_v3plus_os16_65x97",
-        {},
-        {
-            "batch norm's eps 1e-5": pytorch_epsilon,
-            "tap after the ReLU": tap_after_relu,
-            "ImageNet's mean and std": imagenet_input,
-            "half-pixel centres": half_pixel_centres,
-        },
-    ),
-    (
-        "Xception",
-        "x71_v3plus_os16_65x97",
-        OUTPUT_STRIDE_8,
-        {"no projection where neither stride nor width change": no_shortcut_without_stride},
-    ),
+    ("ResNet", "r50b_v3plus_os16_mg124_65x97", {}, RESNET),
+    ("MobileNetV2", "mnv2_v3plus_os16_65x97", {}, (symmetric_padding, dilation_in_first_unit)),
+    ("Xception", "x65_v3plus_os16_65x97", {}, (tap_after_relu,)),
+    ("Xception", "x71_v3plus_os16_65x97", OS_8, (no_projection_without_stride,)),
 )
 
 
@@ -208,21 +172,19 @@ def cost(
 def main() -> None:
     """Measure and print, as a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", choices=sorted({family for family, *_ in TABLE}))
+    parser.add_argument("--family", choices=list(dict.fromkeys(family for family, *_ in TABLE)))
     args = parser.parse_args()
     logging.disable(logging.WARNING)
-    heads = (f"{kind} {h}x{w}" for kind, (h, w) in zip(("odd", "even"), SIZES))
-    print(f"| network | difference | {' | '.join(heads)} |\n|---|---|---|---|")
-    for family, golden, more, differences in TABLE:
-        if args.family not in (None, family):
-            continue
-        options = {**MANIFEST["networks"][golden]["options"], **more, "crop_size": None}
-        network = GoldenNetwork(options).double()
-        title = f"{options['model_variant']}, output stride {options['output_stride']}"
-        for what, change in {"none": no_change, **differences}.items():
-            costs = (cost(network, change, size) for size in SIZES)
-            cells = (f"{error:.1e}, {share:.2%}" for error, share in costs)
-            print(f"| {title} | {what} | {' | '.join(cells)} |", flush=True)
+    print("| network | what is changed | 65x97: logits, labels | 64x96 |\n|---|---|---|---|")
+    for family, golden, more, changes in TABLE:
+        if args.family in (None, family):
+            options = {**MANIFEST["networks"][golden]["options"], **more, "crop_size": None}
+            network = GoldenNetwork(options).double()
+            title = f"{options['model_variant']}, output stride {options['output_stride']}"
+            for change in (*EVERYWHERE, *changes):
+                costs = (cost(network, change, size) for size in SIZES)
+                cells = " | ".join(f"{error:.1e}, {share:.1%}" for error, share in costs)
+                print(f"| {title} | {change.__doc__.rstrip('.')} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def is_address(checkpoint: str) -> bool:
 
 def looks_like_tensorflow(path: str) -> bool:
     """Whether a path without a scheme leads to a TensorFlow checkpoint, judged by its name."""
-    return path.endswith((".index", ".tar.gz", ".tgz")) or any(
+    return path.endswith((".index", ".pb", ".tar.gz", ".tgz")) or any(
         os.path.exists(os.path.expanduser(path) + ending) for ending in (".index", "/checkpoint")
     )
 

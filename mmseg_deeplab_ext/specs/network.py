@@ -89,8 +89,9 @@ def detect_network(shapes: Shapes) -> NetworkSpec:
     ]
     if empty:
         raise CheckpointMismatchError(f"the file holds kernels without values: {listed(empty)}")
+    _refuse_folded(weights)
     backbone = _backbone(weights)
-    if "meta_architecture" in {name.partition("/")[0] for name in weights}:
+    if "meta_architecture" in {_scope(name) for name in weights}:
         raise CheckpointUnsupportedError(
             f"the file holds {backbone} with a dense prediction cell (meta_architecture), which "
             "this version can't build"
@@ -112,7 +113,7 @@ def _backbone(weights: Shapes) -> BackboneSpec:
         found = family.found_in(weights)
         if found is not None:
             return found
-    scopes = sorted({name.partition("/")[0] for name in weights})
+    scopes = sorted({_scope(name) for name in weights})
     for pattern, title in _NOT_BUILT.items():
         for scope in scopes:
             if re.fullmatch(pattern, scope):
@@ -124,6 +125,29 @@ def _backbone(weights: Shapes) -> BackboneSpec:
         "the file holds no network of TensorFlow's DeepLab: its variables are in the scopes "
         f"{', '.join(scopes[:12]) or '(none)'}; known are {', '.join(known)}"
     )
+
+
+def _refuse_folded(weights: Shapes) -> None:
+    """Demand a batch norm beside the kernels; graphs made for inference may have none.
+
+    Raises:
+        CheckpointUnsupportedError: there is none.
+    """
+    scopes = {spec.scope for family in BACKBONES for spec in family.published()}
+    kernels = [n for n, shape in weights.items() if len(shape) == 4 and _scope(n) in scopes]
+    if kernels and not any(name.endswith("/moving_variance") for name in weights):
+        # As TensorFlow's tools name the biases (optimize_for_inference, fold_batch_norms).
+        biases = sorted(name for name in weights if name.endswith("_bn_offset"))
+        raise CheckpointUnsupportedError(
+            f"the file holds {_scope(kernels[0])} without batch norms: they were folded into the "
+            f"{len(kernels)} kernels{' and ' * bool(biases)}{listed(biases, most=1)}, which can't "
+            "be undone. Take the checkpoint that the graph was frozen from, or freeze it unfolded"
+        )
+
+
+def _scope(name: str) -> str:
+    """The first part of a variable's name."""
+    return name.partition("/")[0]
 
 
 def network_of_model(model: Any) -> NetworkSpec:

@@ -49,7 +49,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             coarse to fine: 0, 1, 2 for strides 4, 8, 16. ``(1, 0)`` is TensorFlow's
             ``decoder_output_stride=8,4``.
         decoder_separable: depthwise separable decoder convolutions, else dense 3x3.
-        in_index: index of the final feature among the backbone's outputs.
+        in_index: index of the final feature among the backbone's outputs; the last by default.
         dropout_ratio: elementwise dropout after the ASPP projection (``keep_prob`` 0.9).
         norm_cfg: MMCV norm config. Batch norms take TensorFlow's momentum (0.0003, ``decay``
             0.9997) and epsilon (1.001e-5) unless stated. With so small a momentum the moving
@@ -80,7 +80,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         c1_channels: int | Sequence[int] = 48,
         c1_in_index: int | Sequence[int] = 0,
         decoder_separable: bool = True,
-        in_index: int = 3,
+        in_index: int = -1,
         dropout_ratio: float = 0.1,
         norm_cfg: dict | None = None,
         align_corners: bool = True,

@@ -35,7 +35,7 @@ def multiplier_of(
         nominal: those at multiplier 1.
         divisor: what the width was rounded to.
     """
-    low, high = ((last_width + half * divisor) / nominal for half in (-0.5, 0.5))
+    low, high = ((last_width + off * divisor) / nominal for off in (-1, 1))
     candidates = [
         number / one
         for one in (20, 100, 1000, 10000)
@@ -44,6 +44,7 @@ def multiplier_of(
     for candidate in candidates:
         if not differences(shapes, rules(candidate)):
             return candidate
+    candidates += [number / 20 for number in range(1, 41)]  # where the last width is what is odd
     return min(candidates, key=lambda candidate: differences(shapes, rules(candidate)))
 
 

@@ -149,15 +149,19 @@ class MobileNetSpec(BackboneSpec):
             for stride, number in self.design.tapped_blocks.items()
         )
 
-    def fitted(self: Mobile, shapes: Shapes) -> Mobile | None:
-        """The same with the multiplier of a file; None if the file lacks the last kernel.
+    def names_in(self, shapes: Shapes) -> set[str]:
+        """The variables of a file that are in its scope."""
+        return {name for name in shapes if name.startswith(f"{self.scope}/")}
+
+    def fitted(self: Mobile, shapes: Shapes) -> Mobile:
+        """The same with the multiplier of a file; of 1 if the file lacks the last kernel.
 
         That has the widest output, and so the least rounded.
         """
         last = [rule.tf_name for rule in self.rules() if rule.tf_name.endswith("/weights")][-1]
-        shape = shapes.get(last)
-        if shape is None or len(shape) != 4:
-            return None
+        shape = shapes.get(last, ())
+        if len(shape) != 4:
+            return self._with(1.0)
         factor = multiplier_of(
             shapes,
             lambda factor: self._with(factor).rules(),

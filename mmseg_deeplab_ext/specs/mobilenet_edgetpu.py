@@ -54,5 +54,6 @@ class MobileNetEdgeTPUSpec(MobileNetSpec):
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> MobileNetEdgeTPUSpec | None:
-        """By its last convolution."""
-        return cls().fitted(shapes)
+        """By its scope."""
+        spec = cls()
+        return spec.fitted(shapes) if spec.names_in(shapes) else None

@@ -74,9 +74,11 @@ class MobileNetV2Spec(MobileNetSpec):
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> MobileNetV2Spec | None:
-        """By its last projection."""
+        """By its scope."""
+        if not cls().names_in(shapes):
+            return None
         found = cls().fitted(shapes)
-        if found and differences(shapes, found.rules()):
+        if differences(shapes, found.rules()):
             _refuse_slims(shapes)
         return found
 
@@ -94,7 +96,7 @@ def _refuse_slims(shapes: Shapes) -> None:
         CheckpointUnsupportedError: they are.
     """
     slim = _SlimSpec().fitted(shapes)
-    if slim is None or differences(shapes, slim.rules()):
+    if differences(shapes, slim.rules()):
         return
     pairs = zip(slim.rules(), MobileNetV2Spec(slim.widen_factor).rules())
     name, theirs, ours = next((a.tf_name, a.shape, b.shape) for a, b in pairs if a.shape != b.shape)

@@ -77,12 +77,11 @@ class MobileNetV3Spec(MobileNetSpec):
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> MobileNetV3Spec | None:
-        """By the names: the size that has more of them, and fewer others, in its scope."""
-        scope = f"{cls().scope}/"
-        names = {name for name in shapes if name.startswith(scope)}
+        """By its scope: the size whose names are more like those in it."""
+        names = cls().names_in(shapes)
         if not names:
             return None
         nearest = min(
             cls.published(), key=lambda spec: len(names ^ {rule.tf_name for rule in spec.rules()})
         )
-        return nearest.fitted(shapes) or nearest
+        return nearest.fitted(shapes)

@@ -41,11 +41,13 @@ def multiplier_of(
         for one in (20, 100, 1000, 10000)
         for number in range(max(1, math.ceil(low * one)), math.ceil(high * one))
     ]
-    for candidate in candidates:
-        if not differences(shapes, rules(candidate)):
-            return candidate
     candidates += [number / 20 for number in range(1, 41)]  # where the last width is what is odd
-    return min(candidates, key=lambda candidate: differences(shapes, rules(candidate)))
+    found: dict[float, int] = {}
+    for candidate in candidates:
+        found[candidate] = differences(shapes, rules(candidate))
+        if not found[candidate]:
+            return candidate
+    return min(candidates, key=found.__getitem__)
 
 
 def differences(shapes: Shapes, rules: Iterable[Rule]) -> int:

@@ -92,14 +92,15 @@ def _inside(unit, scope):
     for number, conv in enumerate(unit.convs, start=1):
         half = f"{scope}/separable_conv{number}"
         atrous = "/BatchToSpaceND" * (conv.depthwise_conv.dilation != (1, 1))
-        yield from _of_a_conv(conv.depthwise_conv, f"{half}_depthwise", f"depthwise{atrous}")
-        yield from _of_a_conv(conv.pointwise_conv, f"{half}_pointwise", "Conv2D")
+        yield from of_a_conv(conv.depthwise_conv, f"{half}_depthwise", f"depthwise{atrous}")
+        yield from of_a_conv(conv.pointwise_conv, f"{half}_pointwise", "Conv2D")
         yield conv, f"{scope}/Relu{f'_{number - 1}' * (number > 1)}", _input
     if isinstance(unit.shortcut, ConvModule):
-        yield from _of_a_conv(unit.shortcut, f"{scope}/shortcut", "Conv2D")
+        yield from of_a_conv(unit.shortcut, f"{scope}/shortcut", "Conv2D")
 
 
-def _of_a_conv(module, scope, kernel):
+def of_a_conv(module, scope, kernel):
+    """The tensors of a convolution with batch norm, whose own is called ``kernel``."""
     yield module.conv, f"{scope}/{kernel}", _output
     yield module.bn, f"{scope}/BatchNorm/FusedBatchNormV3", _output
     if module.with_activation:
@@ -111,7 +112,7 @@ def _of_a_mobilenet(backbone):
     """Every layer, and every tensor inside the units."""
     scope = f"t/{backbone.spec.scope}"
     yield backbone.stem, "ep/layer_1", _output
-    yield from _of_a_conv(backbone.stem[0], f"{scope}/Conv", "Conv2D")
+    yield from of_a_conv(backbone.stem[0], f"{scope}/Conv", "Conv2D")
     units = [
         pair
         for name, specs in zip(backbone.layer_names, backbone.spec.blocks)
@@ -128,13 +129,13 @@ def _of_a_mobilenet(backbone):
 
 def _inside_a_mobile_unit(unit, scope):
     if unit.expand is not None:
-        yield from _of_a_conv(unit.expand, f"{scope}/expand", "Conv2D")
+        yield from of_a_conv(unit.expand, f"{scope}/expand", "Conv2D")
     if unit.depthwise is not None:
         atrous = "/BatchToSpaceND" * (unit.depthwise.conv.dilation != (1, 1))
-        yield from _of_a_conv(unit.depthwise, f"{scope}/depthwise", f"depthwise{atrous}")
+        yield from of_a_conv(unit.depthwise, f"{scope}/depthwise", f"depthwise{atrous}")
     if unit.squeeze_excite is not None:
         yield from _of_a_squeeze_excite(unit.squeeze_excite, f"{scope}/squeeze_excite")
-    yield from _of_a_conv(unit.project, f"{scope}/project", "Conv2D")
+    yield from of_a_conv(unit.project, f"{scope}/project", "Conv2D")
     if unit.adds_input:
         yield unit, f"{scope}/add", _first_output
 

@@ -52,7 +52,12 @@ def build_head(options):
     pool_crop = options.get("image_pooling_crop_size")
     image_pooling = options.get("add_image_level_feature", True)
     if pool_crop:
-        image_pooling = dict(crop_size=pool_crop, output_stride=options["output_stride"])
+        stride = options.get("image_pooling_stride", (1, 1))
+        image_pooling = dict(
+            crop_size=pool_crop, output_stride=options["output_stride"], stride=stride
+        )
+    gated = options.get("aspp_with_squeeze_and_excitation")
+    gate = "qsigmoid" if options.get("image_se_uses_qsigmoid") else "sigmoid"
     return DeepLabV3PlusHead(
         widths[-1],
         options.get("decoder_filters", 256) if strides else aspp_channels,
@@ -60,10 +65,14 @@ def build_head(options):
         dilations=(1, *(options["atrous_rates"] or ())),
         aspp_channels=aspp_channels,
         aspp_separable=options.get("aspp_with_separable_conv", True),
+        aspp_squeeze_excite=gate if gated else None,
+        aspp_projection=options.get("aspp_with_concat_projection", True),
         image_pooling=image_pooling,
         c1_in_index=taps,
         c1_in_channels=[widths[tap] for tap in taps] or 0,
         decoder_separable=options.get("decoder_use_separable_conv", True),
+        decoder_sum_merge=options.get("decoder_use_sum_merge", False),
+        decoder_logits=options.get("decoder_output_is_logits", False),
     )
 
 

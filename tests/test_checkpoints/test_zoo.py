@@ -186,6 +186,19 @@ def test_an_archive_that_the_server_does_not_have_is_named(
     assert len(server.requests) == 1
 
 
+def test_a_download_that_fails_says_how_to_bring_the_file_by_hand(
+    server: FileServer, tmp_path: Path
+) -> None:
+    server.files.clear()
+    with pytest.raises(CheckpointNotFoundError) as caught:
+        fetch(NAME, folder=tmp_path)
+    assert server.url(ARCHIVE) in str(caught.value)
+    assert f"fetch {ARCHIVE} from there on another machine, put it into {tmp_path}" in str(
+        caught.value
+    )
+    assert f"in place of tf-zoo://{NAME} (tf:///FOLDER/{ARCHIVE})" in str(caught.value)
+
+
 def test_a_server_that_is_gone_is_named(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

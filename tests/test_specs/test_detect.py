@@ -20,8 +20,17 @@ from mmseg_deeplab_ext.specs import (
     ResNetV1BetaSpec,
     ResNetV1Spec,
 )
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
-from tests.support.tf_files import MNV2_ADE, MNV2_VOC, R18_BETA, R18_BETA_IMAGENET, head, variables
+from tests.support.tf_files import (
+    MNV2_ADE,
+    MNV2_VOC,
+    R18_BETA,
+    R18_BETA_IMAGENET,
+    head,
+    head_with_logits_decoder,
+    variables,
+)
 
 INVENTORY = Path(__file__).parents[3] / "shared" / "inventory"
 R50 = ResNetV1BetaSpec(50)
@@ -43,11 +52,93 @@ NETWORKS = {
     "no pooling": NetworkSpec(R50, head(2048, num_rates=3, taps=[256], image_pooling=False)),
     "four rates": NetworkSpec(R50, head(2048, num_rates=4, num_classes=7)),
     "two stages": NetworkSpec(R50, head(2048, num_rates=3, taps=[512, 256])),
+    "squeeze-and-excite": NetworkSpec(R50, head(2048, num_rates=3, aspp_squeeze_excite="sigmoid")),
+    "squeeze-and-excite alone": NetworkSpec(
+        R50, head(2048, aspp_squeeze_excite="qsigmoid", aspp_projection=False)
+    ),
+    "no projection": NetworkSpec(
+        R50, head(2048, num_rates=2, taps=[256], aspp_projection=False, aspp_channels=64)
+    ),
+    "sum merge": NetworkSpec(
+        R50, head(2048, num_rates=3, taps=[512, 256], projected=256, decoder_sum_merge=True)
+    ),
+    "dense sum merge": NetworkSpec(
+        R50,
+        head(2048, taps=[256], projected=256, decoder_sum_merge=True, decoder_separable=False),
+    ),
+    "decoder output is logits": NetworkSpec(R50, head_with_logits_decoder(2048, taps=[512])),
+    "the same with two stages": NetworkSpec(R50, head_with_logits_decoder(2048, taps=[512, 256])),
+    "the same with concatenation": NetworkSpec(
+        R50,
+        head(2048, channels=7, num_classes=7, aspp_channels=256, taps=[512], decoder_logits=True),
+    ),
 }
 
 
 def shapes_of(network):
     return {name: value.shape for name, value in variables(network).items()}
+
+
+PUBLISHED_MOBILENET_V3 = {
+    "image_pooling/weights": (1, 1, 288, 128),
+    "image_pooling/biases": (128,),
+    "aspp0/weights": (1, 1, 288, 128),
+    **{f"aspp0/BatchNorm/{leaf}": (128,) for leaf in ("gamma", "beta")},
+    **{f"aspp0/BatchNorm/moving_{leaf}": (128,) for leaf in ("mean", "variance")},
+    "decoder/feature_projection0/weights": (1, 1, 88, 19),
+    "decoder/feature_projection0/biases": (19,),
+    "decoder/decoder_conv0/weights": (1, 1, 128, 19),
+    "decoder/decoder_conv0/biases": (19,),
+}
+
+
+def test_the_head_of_the_published_mobilenet_v3_has_the_official_variables():
+    network = head_with_logits_decoder(288, taps=[88])
+    assert {rule.tf_name: rule.shape for rule in network.rules()} == PUBLISHED_MOBILENET_V3
+    assert HeadSpec.found_in(PUBLISHED_MOBILENET_V3) == network
+
+
+def test_a_config_of_the_published_mobilenet_v3s_head_has_few_keys():
+    assert head_with_logits_decoder(288, taps=[88]).options() == dict(
+        in_channels=288,
+        channels=19,
+        num_classes=19,
+        aspp_channels=128,
+        aspp_separable=True,
+        image_pooling=True,
+        aspp_squeeze_excite="qsigmoid",
+        aspp_projection=False,
+        c1_in_channels=88,
+        decoder_sum_merge=True,
+        decoder_logits=True,
+        dilations=(1,),
+    )
+
+
+def test_without_its_last_layer_a_head_whose_decoder_makes_the_logits_has_no_decoder():
+    left = NETWORKS["decoder output is logits"].without_logits()
+    names = {rule.tf_name.partition("/")[0] for rule in left.head.rules()}
+    assert names == {"image_pooling", "aspp0"}
+    assert left.head.options()["num_classes"] is left.head.options()["channels"] is None
+    others = NETWORKS["sum merge"].without_logits()
+    assert any(rule.tf_name.startswith("decoder/") for rule in others.head.rules())
+
+
+def test_dropping_the_last_layer_leaves_out_such_a_decoder():
+    network = NETWORKS["decoder output is logits"]
+    plan = make_plan(shapes_of(network), drop_logits=True)
+    assert {name for name, why in plan.ignored.items() if why == "logits, dropped on request"} == {
+        f"decoder/{layer}/{leaf}"
+        for layer in ("feature_projection0", "decoder_conv0")
+        for leaf in ("weights", "biases")
+    }
+
+
+def test_a_report_says_which_function_of_a_squeeze_and_excite_was_assumed():
+    for name, function in (("squeeze-and-excite", "sigmoid"), ("decoder output is logits", "qsig")):
+        report = make_plan(shapes_of(NETWORKS[name])).report()
+        assert f"assumed: aspp_squeeze_excite='{function}" in report
+    assert "assumed" not in make_plan(shapes_of(R18_BETA)).report()
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)

@@ -10,7 +10,6 @@ from mmseg_deeplab_ext.conversion.comparison import problem_lines
 from mmseg_deeplab_ext.conversion.scopes import official_names
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.specs.backbone import Shapes
-from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.specs.nearest import nearer_lines
 from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network, trained_shapes
 from mmseg_deeplab_ext.specs.rule import Rule
@@ -42,6 +41,8 @@ class Plan:
         lines = [str(self.network), used + f", {averaged} of them averages" * bool(averaged)]
         reasons = Counter(self.ignored.values())
         lines += [f"{count} ignored: {reason}" for reason, count in reasons.items()]
+        assumption = self.network.head and self.network.head.context.assumption
+        lines += [f"assumed: {assumption}"] if assumption else []
         return "\n".join([*lines, "0 missing"])
 
 
@@ -147,7 +148,7 @@ def _reason(name: str, network: NetworkSpec, expected: set[str], *, averages: bo
         return "ImageNet classifier, which segmentation does not have"
     if network.head_fault and not base.startswith(f"{network.backbone.scope}/"):
         return "of a head that can't be loaded"
-    if network.head and network.head.logits is None and Logits.owns(base):
+    if network.head and network.head.logits is None and network.head.owns_last_layer(base):
         return "logits, dropped on request"
     if base not in expected:
         return ""

@@ -27,8 +27,6 @@ from mmseg_deeplab_ext.wording import listed
 _NOT_BUILT = {
     r"xception_\d+": "an Xception of another depth than 41, 65 and 71",
     "MobilenetV1": "a MobileNetV1",
-    "MobilenetV3": "a MobileNetV3",
-    "MobilenetEdgeTPU": "a MobileNet for EdgeTPU",
     "pnasnet": "a PNASNet",
     "hnasnet": "an HNASNet",
     r"resnet_v2_\d+": "a ResNet v2",

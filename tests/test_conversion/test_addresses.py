@@ -24,6 +24,7 @@ from tests.support.tf_files import (
     R18_BETA,
     R18_BETA_IMAGENET,
     head,
+    head_with_logits_decoder,
     variables,
     write_network,
 )
@@ -284,6 +285,26 @@ def test_dropped_logits_leave_the_last_layer_as_it_was(segmentor):
     assert "?drop_logits=true" in str(
         pytest.raises(CheckpointMismatchError, load_checkpoint, model, segmentor).value
     )
+
+
+def test_a_decoder_that_makes_the_logits_is_dropped_with_them(tmp_path):
+    network = NetworkSpec(MNV2_VOC.backbone, head_with_logits_decoder(160, taps=[96]))
+    write_network(tmp_path / "model", network)
+    model = build(network, num_classes=7, channels=7)
+    before = copy.deepcopy(model.decode_head.decoder.state_dict())
+    message = r"19 classes(.|\n)*channels=19 \(now 7\); num_classes=19 \(now 7\).*\n.*drop_logits"
+    with pytest.raises(CheckpointMismatchError, match=message):
+        load_checkpoint(model, f"tf://{tmp_path}/model")
+    load_checkpoint(model, f"tf://{tmp_path}/model?drop_logits=true")
+    for name, value in model.decode_head.decoder.state_dict().items():
+        assert torch.equal(value, before[name])
+    projected = variables(network)["aspp0/weights"]
+    assert np.array_equal(
+        model.decode_head.aspp.branches[0].conv.weight.detach()[:, :, 0, 0], projected[0, 0].T
+    )
+    same = build(network)
+    load_checkpoint(same, f"tf://{tmp_path}/model")
+    check_values(same, network)
 
 
 def test_moving_averages_are_an_option_of_the_address(tmp_path):

@@ -30,14 +30,23 @@ class Published(NamedTuple):
     variant: str
     head: str = ""
     classes: int = 21
+    multiplier: float = 1.0
 
 
 ONE_BRANCH = "1x1 branch, image pooling"
 ASPP = "ASPP with 3 atrous branches, image pooling, decoder of 1 stage"
 MNV2 = Published("mobilenet_v2__zoo_noaspp_nodec_nc21", "mobilenet_v2", ONE_BRANCH)
-MNV2_HALF = MNV2._replace(inventory="mobilenet_v2__dm05_zoo_noaspp_nodec_nc21")
+MNV2_HALF = MNV2._replace(inventory="mobilenet_v2__dm05_zoo_noaspp_nodec_nc21", multiplier=0.5)
 MNV2_CITYSCAPES = MNV2._replace(inventory="mobilenet_v2__zoo_noaspp_nodec_nc19", classes=19)
 X65 = Published("xception_65__v3plus_os16_rates6-12-18_dec4_nc21", "xception_65", ASPP)
+MNV3 = Published(
+    "mobilenet_v3_small_seg__zoo_nc19",
+    "mobilenet_v3_small_seg",
+    "1x1 branch, image pooling as squeeze-and-excite (qsigmoid), no projection, sum-merge decoder "
+    "of 1 stage whose output is the logits",
+    19,
+)
+EDGETPU = Published("mobilenet_edgetpu__zoo_nc19", "mobilenet_edgetpu", ONE_BRANCH, 19)
 ENTRIES = {
     "resnet_v1_50_beta_imagenet": Published(
         "resnet_v1_50_beta__imagenet_classification_nc1001", "resnet_v1_50_beta"
@@ -70,6 +79,14 @@ ENTRIES = {
     "xception_65_imagenet": Published("xception_65__imagenet_classification_nc1001", "xception_65"),
     "xception_65_imagenet_coco": X65,
     "xception_71_imagenet": Published("xception_71__imagenet_classification_nc1001", "xception_71"),
+    "mobilenetv3_large_cityscapes_trainfine": MNV3._replace(
+        inventory="mobilenet_v3_large_seg__zoo_nc19", variant="mobilenet_v3_large_seg"
+    ),
+    "mobilenetv3_small_cityscapes_trainfine": MNV3,
+    "EdgeTPU-DeepLab": EDGETPU,
+    "EdgeTPU-DeepLab-slim": EDGETPU._replace(
+        inventory="mobilenet_edgetpu__slim_dm075_zoo_nc19", multiplier=0.75
+    ),
 }
 SLOTS = ("Momentum", "RMSProp", "RMSProp_1", "ExponentialMovingAverage")
 STATISTICS = ("moving_mean", "moving_variance")
@@ -118,7 +135,7 @@ def test_the_variables_of_an_entry_and_all_that_training_adds_are_recognised(nam
     ranges = ranges_of(shapes) if name.endswith("_8bit") else {}
     plan = make_plan({**shapes, **slots, **ranges, "global_step": ()})
     assert plan.network.backbone.model_variant == entry.variant
-    assert getattr(plan.network.backbone, "widen_factor", 1.0) == (0.5 if "dm05" in name else 1.0)
+    assert getattr(plan.network.backbone, "widen_factor", 1.0) == entry.multiplier
     assert str(plan.network.head or "") == entry.head
     assert {name for _, name in plan.sources} <= set(shapes)
     reasons = Counter(plan.ignored.values())

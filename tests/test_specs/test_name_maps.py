@@ -16,9 +16,14 @@ FORMS = {
     ),
     r"(dm05_)?zoo_noaspp_nodec_nc(19|21)": dict(),
     r"noaspp_dec4_nc151_ade20k": dict(decoder_output_stride=(4,)),
-    r"zoo_nc19": dict(),
+    r"mobilenet_edgetpu__zoo_nc19": dict(),
+    r"mobilenet_v3_(large|small)_seg__zoo_nc19": dict(
+        aspp_convs_filters=128, aspp_with_squeeze_and_excitation=True,
+        aspp_with_concat_projection=False, decoder_output_stride=(8,), decoder_filters=19,
+        decoder_use_sum_merge=True, decoder_output_is_logits=True,
+    ),
     r"slim_dm075_zoo_nc19": dict(depth_multiplier=0.75, aspp_convs_filters=128),
-}
+}  # fmt: skip
 
 
 def options_of(tag):
@@ -28,7 +33,7 @@ def options_of(tag):
         depth_multiplier=0.5 if form.startswith("dm05") else 1.0,
         num_classes=int(re.search(r"nc(\d+)", form).group(1)),
     )  # fmt: skip
-    (known,) = (FORMS[pattern] for pattern in FORMS if re.fullmatch(pattern, form))
+    (known,) = (FORMS[p] for p in FORMS if re.fullmatch(p, tag if "__" in p else form))
     return {**options, **known}
 
 

@@ -1,6 +1,6 @@
 """From the zoo's archive on a server to MMSegmentation, to the official logits, and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from mmseg_deeplab_ext.checkpoints import open_checkpoint
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from mmseg_deeplab_ext.checkpoints.zoo import URL_VARIABLE
 from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
-from mmseg_deeplab_ext.specs import XceptionSpec
+from mmseg_deeplab_ext.specs import MobileNetEdgeTPUSpec, MobileNetV3Spec, XceptionSpec
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 from tests.support.deterministic import make_image, value
 from tests.support.file_server import serve
 from tests.support.golden_files import MANIFEST, full, reduced, relative_error
 from tests.support.golden_networks import normalised, without_random_weights
-from tests.support.tf_files import MNV2_VOC, head, packed
+from tests.support.tf_files import MNV2_VOC, head, head_with_logits_decoder, packed
 from tests.support.tool_modules import load_tool
 
 
@@ -29,11 +29,13 @@ class Published:
         folder: in its archive.
         network: what it holds.
         golden: the official outputs of that network.
+        options: of the written config, for the golden's smaller image.
     """
 
     folder: str
     network: NetworkSpec
     golden: str
+    options: dict = field(default_factory=dict)
 
 
 FAMILIES = {
@@ -44,6 +46,17 @@ FAMILIES = {
         "deeplabv3_pascal_train_aug",
         NetworkSpec(XceptionSpec(65), head(2048, num_rates=3, taps=[256])),
         "x65_v3plus_os16_65x97",
+    ),
+    "mobilenetv3_small_cityscapes_trainfine": Published(
+        "deeplab_mnv3_small_cityscapes_trainfine",
+        NetworkSpec(MobileNetV3Spec("small"), head_with_logits_decoder(288, taps=[88])),
+        "mnv3_small_zoo_ipcs65_97x225",
+        {"model.decode_head.image_pooling.crop_size": (65, 65)},
+    ),
+    "EdgeTPU-DeepLab-slim": Published(
+        "edgetpu-deeplab-slim",
+        NetworkSpec(MobileNetEdgeTPUSpec(0.75), head(960, channels=128, num_classes=19)),
+        "edgetpu_slim_os32_64x96",
     ),
 }
 
@@ -76,7 +89,7 @@ def test_a_published_archive_gives_the_official_logits_and_comes_back_bit_for_bi
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
     config, pth, prefix = (tmp_path / each for each in ("net.py", "net.pth", "back/model.ckpt"))
     prefix.parent.mkdir()
-    flags = ["--output-stride", options["output_stride"], "--crop-size", 65, 97]
+    flags = ["--output-stride", options["output_stride"], "--crop-size", *options["crop_size"]]
     with serve() as server:
         server.files[find_entry(name).archive] = archive
         monkeypatch.setenv(URL_VARIABLE, server.url(""))
@@ -84,7 +97,7 @@ def test_a_published_archive_gives_the_official_logits_and_comes_back_bit_for_bi
         load_tool("model_converters/tf2mmseg").main([str(each) for each in arguments])
 
     with without_random_weights():
-        model = init_model(str(config), str(pth), device="cpu")
+        model = init_model(str(config), str(pth), device="cpu", cfg_options=published.options)
     references = reduced(published.golden), full(published.golden)
     logits = logits_of(model, options)
     assert relative_error(published.golden, "logits", logits, references) < 1e-5

@@ -90,11 +90,6 @@ def detect_network(shapes: Shapes) -> NetworkSpec:
     if empty:
         raise CheckpointMismatchError(f"the file holds kernels without values: {listed(empty)}")
     backbone = _backbone(weights)
-    if "meta_architecture" in {name.partition("/")[0] for name in weights}:
-        raise CheckpointUnsupportedError(
-            f"the file holds {backbone} with a dense prediction cell (meta_architecture), which "
-            "this version can't build"
-        )
     biases = [
         shape
         for name, shape in weights.items()

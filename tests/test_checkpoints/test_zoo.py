@@ -257,9 +257,9 @@ def test_an_unknown_name_lists_near_ones(tmp_path: Path) -> None:
 
 def test_what_can_not_be_loaded_is_not_downloaded(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(
-        CheckpointUnsupportedError, match="Xception-71, DPC, .*does not support DPC"
+        CheckpointUnsupportedError, match="EdgeTPU MobileNet.*does not support EdgeTPU"
     ):
-        fetch("xception71_dpc_cityscapes_trainfine", folder=tmp_path)
+        fetch("EdgeTPU-DeepLab", folder=tmp_path)
     assert server.requests == []
 
 
@@ -267,7 +267,7 @@ def test_every_entry_has_a_name_and_a_file_of_its_own() -> None:
     assert len(ZOO) == 24
     assert len({entry.name for entry in ZOO}) == len({entry.file for entry in ZOO}) == len(ZOO)
     assert all(find_entry(entry.name) is entry for entry in ZOO)
-    assert sum(entry.unsupported is None for entry in ZOO) == 18
+    assert sum(entry.unsupported is None for entry in ZOO) == 20
 
 
 def test_the_command_lists_every_entry_in_aligned_columns(
@@ -295,10 +295,10 @@ def test_the_command_downloads_one_and_prints_its_path_alone(
 def test_the_command_says_what_is_wrong_without_a_traceback(
     server: FileServer, tmp_path: Path
 ) -> None:
-    name = "xception71_dpc_cityscapes_trainval"
+    name = "EdgeTPU-DeepLab"
     command = [sys.executable, "-m", "mmseg_deeplab_ext", "zoo", name]
     done = run_command(*command, "--folder", tmp_path, cwd=REPO, code=1)
-    assert done.stderr.startswith(f"error: {name} (Xception-71, DPC, decoder) can't be loaded")
+    assert done.stderr.startswith(f"error: {name} (EdgeTPU MobileNet) can't be loaded")
     (tmp_path / ARCHIVE).write_bytes(b"half")
     done = run_command(*command[:-1], NAME, "--folder", tmp_path, cwd=REPO, code=1)
     assert done.stderr.startswith(f"error: {tmp_path / ARCHIVE} holds no sound checkpoint")

@@ -73,6 +73,8 @@ class Origin(OrderedDict):
                 with what does not fit the head, which comes next.
         """
         self._untaken = None
+        if self.network.head_fault and (prefix or module.spec.key == HeadSpec.key):
+            raise CheckpointMismatchError(self.network.head_fault)
         if prefix and self.network.head is None:
             raise CheckpointMismatchError(
                 f"{self.address} holds {self.network}, not a whole segmentor. Load it into the "

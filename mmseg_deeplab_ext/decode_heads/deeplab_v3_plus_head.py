@@ -68,7 +68,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         decoder_logits: the decoder makes the logits: ``channels`` is ``num_classes``, and there
             is no ``conv_seg``. Its convolutions have a bias, no batch norm and no activation, and
             are dense, 1x1 with ``decoder_sum_merge``.
-        in_index: index of the final feature among the backbone's outputs.
+        in_index: index of the final feature among the backbone's outputs; the last by default.
         dropout_ratio: elementwise dropout after the ASPP's projection, before a cell's
             (``keep_prob`` 0.9).
         norm_cfg: MMCV norm config. Batch norms take TensorFlow's momentum (0.0003, ``decay``
@@ -106,7 +106,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         decoder_separable: bool = True,
         decoder_sum_merge: bool = False,
         decoder_logits: bool = False,
-        in_index: int = 3,
+        in_index: int = -1,
         dropout_ratio: float = 0.1,
         norm_cfg: dict | None = None,
         align_corners: bool = True,

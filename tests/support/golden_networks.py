@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
 from mmseg_deeplab_ext.specs.network import rules_of_model
 from mmseg_deeplab_ext.specs.rule import Rule
-from tests.support import golden_families
+from tests.support import golden_families, golden_heads
 from tests.support.deterministic import value
 
 TAP_INDEX = {4: 0, 8: 1, 16: 2}
@@ -128,6 +128,10 @@ class GoldenNetwork(nn.Module):
             for module, array, pick in golden_families.inner_outputs(self.backbone)
         ]
         if self.options["mode"] == "network":
+            handles += [
+                keep(module, array, pick)
+                for module, array, pick in golden_heads.inner_outputs(self.decode_head)
+            ]
             handles.append(keep(self.decode_head.context, "aspp_out"))
             handles += [keep(stage, "decoder_out") for stage in self.decode_head.decoder]
         features = self.backbone(x)

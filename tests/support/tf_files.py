@@ -67,9 +67,9 @@ def write_network(prefix, network, **more):
     return tensors
 
 
-def packed(folder):
+def packed(folder, *, compresslevel=1):
     """A folder as a ``.tar.gz``, under its own name, as the model zoo has them."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=compresslevel) as tar:
         tar.add(str(folder), arcname=folder.name)
     return buffer.getvalue()

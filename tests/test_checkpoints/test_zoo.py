@@ -186,6 +186,19 @@ def test_an_archive_that_the_server_does_not_have_is_named(
     assert len(server.requests) == 1
 
 
+def test_a_download_that_fails_says_how_to_bring_the_file_by_hand(
+    server: FileServer, tmp_path: Path
+) -> None:
+    server.files.clear()
+    with pytest.raises(CheckpointNotFoundError) as caught:
+        fetch(NAME, folder=tmp_path)
+    assert server.url(ARCHIVE) in str(caught.value)
+    assert f"fetch {ARCHIVE} from there on another machine, put it into {tmp_path}" in str(
+        caught.value
+    )
+    assert f"in place of tf-zoo://{NAME} (tf:///FOLDER/{ARCHIVE})" in str(caught.value)
+
+
 def test_a_server_that_is_gone_is_named(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,9 +270,9 @@ def test_an_unknown_name_lists_near_ones(tmp_path: Path) -> None:
 
 def test_what_can_not_be_loaded_is_not_downloaded(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(
-        CheckpointUnsupportedError, match="EdgeTPU MobileNet.*does not support EdgeTPU"
+        CheckpointUnsupportedError, match="MobileNetV3 large, .*does not support MobileNetV3"
     ):
-        fetch("EdgeTPU-DeepLab", folder=tmp_path)
+        fetch("mobilenetv3_large_cityscapes_trainfine", folder=tmp_path)
     assert server.requests == []
 
 
@@ -267,7 +280,7 @@ def test_every_entry_has_a_name_and_a_file_of_its_own() -> None:
     assert len(ZOO) == 24
     assert len({entry.name for entry in ZOO}) == len({entry.file for entry in ZOO}) == len(ZOO)
     assert all(find_entry(entry.name) is entry for entry in ZOO)
-    assert sum(entry.unsupported is None for entry in ZOO) == 20
+    assert sum(entry.unsupported is None for entry in ZOO) == 22
 
 
 def test_the_command_lists_every_entry_in_aligned_columns(
@@ -295,10 +308,10 @@ def test_the_command_downloads_one_and_prints_its_path_alone(
 def test_the_command_says_what_is_wrong_without_a_traceback(
     server: FileServer, tmp_path: Path
 ) -> None:
-    name = "EdgeTPU-DeepLab"
+    name = "mobilenetv3_small_cityscapes_trainfine"
     command = [sys.executable, "-m", "mmseg_deeplab_ext", "zoo", name]
     done = run_command(*command, "--folder", tmp_path, cwd=REPO, code=1)
-    assert done.stderr.startswith(f"error: {name} (EdgeTPU MobileNet) can't be loaded")
+    assert done.stderr.startswith(f"error: {name} (MobileNetV3 small, decoder) can't be loaded")
     (tmp_path / ARCHIVE).write_bytes(b"half")
     done = run_command(*command[:-1], NAME, "--folder", tmp_path, cwd=REPO, code=1)
     assert done.stderr.startswith(f"error: {tmp_path / ARCHIVE} holds no sound checkpoint")

@@ -13,7 +13,13 @@ from mmseg_deeplab_ext.errors import (
     CheckpointMismatchError,
     CheckpointUnsupportedError,
 )
-from mmseg_deeplab_ext.specs import MobileNetV2Spec, ResNetV1BetaSpec, ResNetV1Spec
+from mmseg_deeplab_ext.specs import (
+    MobileNetEdgeTPUSpec,
+    MobileNetV2Spec,
+    MobileNetV3Spec,
+    ResNetV1BetaSpec,
+    ResNetV1Spec,
+)
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 from mmseg_deeplab_ext.specs.dense_prediction_cell import PUBLISHED
 from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
@@ -34,6 +40,9 @@ NETWORKS = {
     "mobilenet 1.0 with decoder, 151 classes": MNV2_ADE,
     "mobilenet 1.4": NetworkSpec(MobileNetV2Spec(1.4), head(448)),
     "mobilenet 0.35": NetworkSpec(MobileNetV2Spec(0.35), head(112)),
+    "mobilenet v3 large": NetworkSpec(MobileNetV3Spec("large"), head(480, num_rates=3, taps=[72])),
+    "mobilenet v3 small 0.75": NetworkSpec(MobileNetV3Spec("small", 0.75), head(216, taps=[96])),
+    "mobilenet edgetpu 0.75": NetworkSpec(MobileNetEdgeTPUSpec(0.75), head(960, num_classes=19)),
     "resnet 18 beta": R18_BETA,
     "resnet 18": NetworkSpec(ResNetV1Spec(18), head(512, num_rates=3, taps=[64])),
     "classifier": R18_BETA_IMAGENET,
@@ -141,26 +150,50 @@ def test_every_option_of_a_network_is_found_from_its_variables(network):
     assert detect_network(shapes_of(network)) == network
 
 
-def kernels(factor):
-    """Name and shape of everything in a MobileNetV2 of a depth multiplier."""
-    return {rule.tf_name: rule.shape for rule in MobileNetV2Spec(factor).rules()}
+MOBILENETS = (
+    MobileNetV2Spec(),
+    MobileNetV3Spec("large"),
+    MobileNetV3Spec("small"),
+    MobileNetEdgeTPUSpec(),
+)
 
 
-def test_every_depth_multiplier_of_two_decimals_is_found():
+def kernels(factor, of=MOBILENETS[0]):
+    """Name and shape of everything in a MobileNet of a depth multiplier."""
+    return {rule.tf_name: rule.shape for rule in replace(of, widen_factor=factor).rules()}
+
+
+every_mobilenet = pytest.mark.parametrize("spec", MOBILENETS, ids=lambda s: s.model_variant)
+
+
+@every_mobilenet
+def test_every_depth_multiplier_of_two_decimals_is_found(spec):
     factors = [number / 100 for number in range(5, 301)]
-    shapes = {factor: kernels(factor) for factor in factors}
+    shapes = {factor: kernels(factor, spec) for factor in factors}
     widths = {factor: tuple(of_one.values()) for factor, of_one in shapes.items()}
     alike = Counter(widths.values())
     for factor in factors:
-        found = detect_network(shapes[factor]).backbone.widen_factor
-        assert kernels(found) == shapes[factor], factor
-        assert found == factor or alike[widths[factor]] > 1, factor
+        found = detect_network(shapes[factor]).backbone
+        assert kernels(found.widen_factor, spec) == shapes[factor], factor
+        assert replace(found, widen_factor=1.0) == spec
+        assert found.widen_factor == factor or alike[widths[factor]] > 1, factor
 
 
-def test_a_depth_multiplier_of_more_decimals_gives_the_same_shapes():
+@every_mobilenet
+def test_a_depth_multiplier_of_more_decimals_gives_the_same_shapes(spec):
     for factor in (1 / 3, 0.123, 2 / 3, 1.4142, 2.718281828):
-        found = detect_network(kernels(factor)).backbone.widen_factor
-        assert kernels(found) == kernels(factor), factor
+        found = detect_network(kernels(factor, spec)).backbone.widen_factor
+        assert kernels(found, spec) == kernels(factor, spec), factor
+
+
+@every_mobilenet
+def test_a_width_that_no_multiplier_explains_is_named_with_the_right_one(spec):
+    name = [rule.tf_name for rule in spec.rules() if rule.tf_name.endswith("/weights")][-1]
+    shapes = kernels(0.75, spec)
+    expected, changed = shapes[name], (*shapes[name][:3], shapes[name][3] + 60)
+    with pytest.raises(CheckpointMismatchError, match="depth multiplier 0.75, but not") as caught:
+        make_plan({**shapes, name: changed})
+    assert f"{name} {list(changed)} instead of {list(expected)}" in str(caught.value)
 
 
 class Slim(MobileNetV2Spec):
@@ -212,7 +245,7 @@ def test_a_network_is_found_from_its_averages_alone():
     assert detect_network(shapes) == MNV2_VOC
 
 
-@pytest.mark.parametrize("scope", ["xception_37", "MobilenetV3", "MobilenetEdgeTPU", "pnasnet"])
+@pytest.mark.parametrize("scope", ["xception_37", "MobilenetV1", "resnet_v1_34", "pnasnet"])
 def test_a_network_of_the_family_that_is_not_built_here_is_named(scope):
     with pytest.raises(CheckpointUnsupportedError, match=scope):
         detect_network({f"{scope}/conv/weights": (3, 3, 3, 32), "logits/semantic/biases": (21,)})
@@ -261,6 +294,13 @@ def expected_sentence(name):
         if imagenet:
             return f"an ImageNet classifier ({classes} classes) on Xception-{depth}"
         return f"DeepLabv3+ on Xception-{depth}, {classes} classes"
+    mobilenet = re.match(r"mobilenet_(v3_(\w+)_seg|edgetpu)__(slim_)?.*_nc(\d+)", name)
+    if mobilenet:
+        _, arch, slim, classes = mobilenet.groups()
+        backbone = f"MobileNetV3-{arch}" if arch else "MobileNet-EdgeTPU"
+        factor = "0.75" if slim else "1"
+        plus = "+" * bool(arch)
+        return f"DeepLabv3{plus} on {backbone} with depth multiplier {factor}, {classes} classes"
     factor = "0.5" if "dm05" in name else "1"
     plus = "+" if "dec4" in name else ""
     classes = re.search(r"_nc(\d+)", name).group(1)
@@ -273,7 +313,7 @@ def test_every_official_network_is_found_or_named_as_not_built_here():
     for path in sorted(INVENTORY.glob("*.json")):
         listed = json.loads(path.read_text())["variables"]
         shapes = {variable["name"]: tuple(variable["shape"]) for variable in listed}
-        known = path.name.startswith(("resnet_v1", "mobilenet_v2", "xception"))
+        known = path.name.startswith(("resnet_v1", "mobilenet_", "xception"))
         if not known:
             with pytest.raises(CheckpointUnsupportedError):
                 make_plan(shapes)
@@ -282,4 +322,4 @@ def test_every_official_network_is_found_or_named_as_not_built_here():
         assert str(plan.network).startswith(expected_sentence(path.name)), path.name
         assert len(plan.sources) + len(plan.ignored) == len(shapes)
         found += 1
-    assert found == 26
+    assert found == 32

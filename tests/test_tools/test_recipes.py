@@ -378,7 +378,8 @@ def test_the_table_of_other_networks_says_what_their_configs_do(row):
     init_cfg = cfg.model.backbone.get("init_cfg")
     assert start == (f"`{init_cfg.checkpoint}`" if init_cfg else "random weights")
     assert cfg.optim_wrapper.optimizer.lr == 0.007
-    weight_decay = network_of_model(MODELS.build(cfg.model)).backbone.weight_decay
+    with torch.device("meta"):
+        weight_decay = network_of_model(MODELS.build(cfg.model)).backbone.weight_decay
     assert cfg.optim_wrapper.optimizer.weight_decay == weight_decay
     assert "FreezeBatchNormHook" not in str(cfg.custom_hooks)
 

@@ -296,12 +296,12 @@ def expected_sentence(name):
         if imagenet:
             return f"an ImageNet classifier ({classes} classes) on Xception-{depth}"
         return f"DeepLabv3+ on Xception-{depth}, {classes} classes"
-    mobilenet = re.match(r"mobilenet_(v3_(\w+)_seg|edgetpu)__(slim_)?(v3plus)?.*_nc(\d+)", name)
+    mobilenet = re.match(r"mobilenet_(v3_(\w+)_seg|edgetpu)__(slim_)?.*_nc(\d+)", name)
     if mobilenet:
-        _, arch, slim, plus, classes = mobilenet.groups()
+        _, arch, slim, classes = mobilenet.groups()
         backbone = f"MobileNetV3-{arch}" if arch else "MobileNet-EdgeTPU"
         factor = "0.75" if slim else "1"
-        plus = "+" * bool(plus or arch)  # the zoo's MobileNetV3 has a decoder too
+        plus = "+" * bool(arch)
         return f"DeepLabv3{plus} on {backbone} with depth multiplier {factor}, {classes} classes"
     factor = "0.5" if "dm05" in name else "1"
     plus = "+" if "dec4" in name else ""

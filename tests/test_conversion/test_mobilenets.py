@@ -1,4 +1,4 @@
-"""MobileNetV3 and EdgeTPU all the way: a checkpoint, its config, TensorFlow's logits, and back."""
+"""MobileNetV3 all the way: a checkpoint, its config, TensorFlow's logits, and back."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ import torch
 from mmseg.apis import init_model
 
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
-from mmseg_deeplab_ext.specs import MobileNetEdgeTPUSpec, MobileNetV3Spec
-from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs import MobileNetV3Spec
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 from tests.support.deterministic import make_image
 from tests.support.golden_files import MANIFEST, full, reduced, relative_error
@@ -16,10 +15,6 @@ from tests.support.tf_files import head, head_with_logits_decoder, write_network
 from tests.support.tool_modules import load_tool
 
 NETWORKS = {
-    "edgetpu_slim_os32_64x96": NetworkSpec(
-        MobileNetEdgeTPUSpec(0.75),
-        HeadSpec.of(in_channels=960, channels=128, num_classes=19, num_rates=0),
-    ),
     "mnv3_large_zoo_64x96": NetworkSpec(
         MobileNetV3Spec("large"), head_with_logits_decoder(480, taps=[120])
     ),

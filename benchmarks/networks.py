@@ -5,11 +5,11 @@ python benchmarks/networks.py all
 
 Every network is compared with the nearest one that MMSegmentation builds, at the same output
 stride, crop and number of classes; where there is none (Xception, EdgeTPU), the time per
-multiply-add counts, against MMSegmentation's ResNet-50 and MobileNetV2. The two networks take turns,
-and the median ratio of the pairs of runs is reported: the machine's other work touches both alike.
-They are not the same network: TensorFlow's ResNets have a wider stem and later strides, its
-MobileNets another tap. Multiply-adds are those of PyTorch's FlopCounterMode, memory is the peak of a
-training step (weights, gradients, activations).
+multiply-add counts, against MMSegmentation's ResNet-50 and MobileNetV2. The two networks take
+turns, and the median ratio of the pairs of runs is reported: the machine's other work touches both
+alike. They are not the same network: TensorFlow's ResNets have a wider stem and later strides, its
+MobileNets other taps and heads. Multiply-adds are those of PyTorch's FlopCounterMode, memory is the
+peak of a training step (weights, gradients, activations).
 """
 
 from __future__ import annotations
@@ -38,18 +38,12 @@ OURS = "mmseg_deeplab_ext."
 
 
 def here(backbone: dict, tap: int, final: int, **head) -> dict[str, Any]:
-    """DeepLabv3+ of this package at output stride 16."""
+    """A network of this package, DeepLabv3+ at output stride 16 unless said otherwise."""
+    usual = dict(channels=256, num_classes=CLASSES, c1_in_channels=tap, in_channels=final)
     return dict(
         type="EncoderDecoder",
         backbone=dict(output_stride=16, **backbone),
-        decode_head=dict(
-            type=f"{OURS}DeepLabV3PlusHead",
-            in_channels=final,
-            channels=256,
-            num_classes=CLASSES,
-            c1_in_channels=tap,
-            **head,
-        ),
+        decode_head=dict(type=f"{OURS}DeepLabV3PlusHead", **{**usual, **head}),
     )
 
 
@@ -84,6 +78,30 @@ def mmsegs_resnet(depth: int) -> dict[str, Any]:
     return mmsegs(backbone, *((64, 512) if depth == 18 else (256, 2048)))
 
 
+def mmsegs_mobilenet_v3(arch: str) -> dict[str, Any]:
+    """MMSegmentation's MobileNetV3, which has output stride 8 only, with its LR-ASPP head."""
+    large = arch == "large"
+    return dict(
+        type="EncoderDecoder",
+        backbone=dict(
+            type="MobileNetV3",
+            arch=arch,
+            reduction_factor=2,
+            out_indices=(1, 3, 16) if large else (0, 1, 12),
+            norm_cfg=BN,
+        ),
+        decode_head=dict(
+            type="LRASPPHead",
+            in_channels=(16, 24, 960) if large else (16, 16, 576),
+            in_index=(0, 1, 2),
+            channels=128,
+            input_transform="multiple_select",
+            num_classes=CLASSES,
+            norm_cfg=BN,
+        ),
+    )
+
+
 PEERS = {
     "mmseg's ResNet-18": mmsegs_resnet(18),
     "mmseg's ResNet-50": mmsegs_resnet(50),
@@ -98,6 +116,8 @@ PEERS = {
         24,
         320,
     ),
+    "mmseg's MobileNetV3 large": mmsegs_mobilenet_v3("large"),
+    "mmseg's MobileNetV3 small": mmsegs_mobilenet_v3("small"),
 }
 """The networks of MMSegmentation."""
 BY_MULTIPLY_ADDS = ("mmseg's ResNet-50", "mmseg's MobileNetV2")
@@ -109,8 +129,32 @@ def _resnet(depth: int) -> dict[str, Any]:
     return here(dict(type=f"{OURS}ResNetV1Beta", depth=depth), *widths)
 
 
-def _xception(depth: int) -> dict[str, Any]:
-    return here(dict(type=f"{OURS}Xception", depth=depth), 256, 2048)
+def _xception(depth: int, **head) -> dict[str, Any]:
+    return here(dict(type=f"{OURS}Xception", depth=depth), 256, 2048, **head)
+
+
+def _mobilenet_v3(arch: str, final: int, tap: int) -> dict[str, Any]:
+    """The zoo's head, at the only output stride that MMSegmentation's network has."""
+    network = here(
+        dict(type=f"{OURS}MobileNetV3", arch=arch),
+        tap,
+        final,
+        channels=CLASSES,
+        dilations=(1,),
+        aspp_channels=128,
+        aspp_squeeze_excite="qsigmoid",
+        aspp_projection=False,
+        c1_in_index=1,
+        decoder_sum_merge=True,
+        decoder_logits=True,
+    )
+    network["backbone"]["output_stride"] = 8
+    return network
+
+
+def _edgetpu(factor: float, final: int, channels: int) -> dict[str, Any]:
+    backbone = dict(type=f"{OURS}MobileNetEdgeTPU", widen_factor=factor)
+    return here(backbone, 0, final, channels=channels, dilations=(1,))
 
 
 NETWORKS = {
@@ -121,6 +165,14 @@ NETWORKS = {
     "xception41": (_xception(41), BY_MULTIPLY_ADDS),
     "xception65": (_xception(65), BY_MULTIPLY_ADDS),
     "xception71": (_xception(71), BY_MULTIPLY_ADDS),
+    "xception71_dpc": (
+        _xception(71, dense_prediction_cell="branch5_top1_cityscapes"),
+        BY_MULTIPLY_ADDS,
+    ),
+    "mobilenetv3_large": (_mobilenet_v3("large", 480, 120), ("mmseg's MobileNetV3 large",)),
+    "mobilenetv3_small": (_mobilenet_v3("small", 288, 88), ("mmseg's MobileNetV3 small",)),
+    "edgetpu": (_edgetpu(1.0, 1280, 256), BY_MULTIPLY_ADDS),
+    "edgetpu_slim": (_edgetpu(0.75, 960, 128), BY_MULTIPLY_ADDS),
 }
 """Our networks, and what each is compared with."""
 

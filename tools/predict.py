@@ -1,11 +1,13 @@
 """Predict pictures: label maps in the data set's colours, and overlays to look at.
 
 python tools/predict.py CONFIG CHECKPOINT photos "more/**/*.jpg" --out predictions
+tools/dist_predict.sh CONFIG CHECKPOINT 8 photos "more/**/*.jpg" --out predictions
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
@@ -30,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     trust_checkpoints(args.trust_checkpoint)
     outputs = Outputs(args.out, args.overlay, opacity=args.opacity, existing=args.existing)
-    options = PredictOptions(args.mode, args.batch_size, args.device, args.amp)
+    options = PredictOptions(args.mode, args.batch_size, args.device, args.amp, args.launcher)
     cfg = load_config(args.config, options=args.cfg_options)
     report = Report()
     try:
         predict_files(cfg, args.checkpoint, args.images, outputs, options, report)
     finally:
-        if report.total:  # else an error came before the work
+        if report.total:  # else an error came before the work, or the first process reports
             _print(report, outputs)
     return 1 if report.failures else 0
 
@@ -54,7 +56,7 @@ def _print(report: Report, outputs: Outputs) -> None:
         height, width = report.crop
         print(
             f"larger than the config's crop of {height}x{width} (height x width) and predicted "
-            f"whole: {len(report.larger)} of {total} images, such as {report.larger[0]}. "
+            f"whole: {report.larger} of {total} images, such as {report.larger_example}. "
             "--mode slide moves the crop over them, --mode resize shrinks them to fit it."
         )
     if report.failures:
@@ -68,7 +70,11 @@ def _print(report: Report, outputs: Outputs) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mmseg_deeplab_ext.launch.arguments import add_cfg_options, add_trust_checkpoint
+    from mmseg_deeplab_ext.launch.arguments import (
+        add_cfg_options,
+        add_launcher,
+        add_trust_checkpoint,
+    )
     from mmseg_deeplab_ext.prediction.modes import MODES
 
     parser = argparse.ArgumentParser(
@@ -99,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         help="images larger than the config's crop: whole, through a sliding window, or resized "
         "to fit; default: as the config's test_cfg says",
     )
+    add_launcher(parser)
     add_trust_checkpoint(parser)
     add_cfg_options(parser, example='model.test_cfg.stride="(257,257)"')
     return parser
@@ -116,6 +123,8 @@ def _add_existing(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
+    # Launchers end the other processes so, when one has died; what was done is printed then, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         run_tool(main)
     except KeyboardInterrupt:

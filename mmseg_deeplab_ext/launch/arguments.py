@@ -61,6 +61,13 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Add ``--launcher``: which program started the processes, if there are several."""
+    parser.add_argument(
+        "--launcher", choices=["none", *LAUNCHERS], default="none", help="job launcher"
+    )
+
+
 def common_parser(description: str) -> argparse.ArgumentParser:
     """Start a parser with the arguments that training and evaluation share."""
     parser = argparse.ArgumentParser(description=description)
@@ -77,9 +84,7 @@ def common_parser(description: str) -> argparse.ArgumentParser:
         help="read every label map before the start, not only 32 of each data set",
     )
     add_trust_checkpoint(parser)
-    parser.add_argument(
-        "--launcher", choices=["none", *LAUNCHERS], default="none", help="job launcher"
-    )
+    add_launcher(parser)
     # torch.distributed.launch passes it in one spelling or the other, torchrun by LOCAL_RANK.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
     return parser

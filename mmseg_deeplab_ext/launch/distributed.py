@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from torch import distributed as torch_dist
+from torch.distributed import Store
+from torch.distributed.rendezvous import rendezvous
 
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -30,13 +32,16 @@ class LauncherVariables(NamedTuple):
 
 LAUNCHERS: Mapping[str, LauncherVariables] = {
     "pytorch": LauncherVariables(
-        "RANK", "WORLD_SIZE", "LOCAL_RANK", "tools/dist_train.sh or tools/dist_test.sh (torchrun)"
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "tools/dist_train.sh, tools/dist_test.sh or tools/dist_predict.sh (torchrun)",
     ),
     "slurm": LauncherVariables(
         "SLURM_PROCID",
         "SLURM_NTASKS",
         "SLURM_LOCALID",
-        "tools/slurm_train.sh or tools/slurm_test.sh (srun)",
+        "tools/slurm_train.sh, tools/slurm_test.sh or tools/slurm_predict.sh (srun)",
     ),
     "mpi": LauncherVariables(
         "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"
@@ -77,18 +82,59 @@ def connect_without_gpu(cfg: Config) -> list[str]:
     if launcher == "none" or get_device() != "cpu" or is_distributed():
         return []
     dist_cfg = cfg.get("env_cfg", {}).get("dist_cfg", {})
-    names = LAUNCHERS[launcher]
-    # torch.distributed's env:// rendezvous and MMEngine's logger read torchrun's names.
-    os.environ["LOCAL_RANK"] = str(_variable(launcher, "local_rank"))
-    os.environ["MASTER_ADDR"] = os.environ.get("MASTER_ADDR") or _first_host(launcher)
-    port = dist_cfg.get("port") or os.environ.get("MASTER_PORT") or DEFAULT_PORT
-    os.environ["MASTER_PORT"] = str(port)
-    os.environ["RANK"] = os.environ[names.rank]
-    os.environ["WORLD_SIZE"] = os.environ[names.world_size]
+    _use_torchruns_names(launcher, port=dist_cfg.get("port"))
     timeout: float | None = dist_cfg.get("timeout")
     kwargs: dict[str, Any] = {} if timeout is None else {"timeout": timedelta(seconds=timeout)}
     torch_dist.init_process_group(backend="gloo", **kwargs)
     return [f"No GPU: {torch_dist.get_world_size()} processes connected through gloo."]
+
+
+def connect_store(launcher: str) -> tuple[Store, int, int]:
+    """Meet the other processes at a store of keys and values, without a process group.
+
+    Returns:
+        The store, the rank of this process, and the number of processes.
+
+    Raises:
+        ConfigError: The launcher's variables do not say where.
+    """
+    _use_torchruns_names(launcher, port=None)
+    return next(rendezvous("env://"))
+
+
+def device_of_this_process(launcher: str, asked: str | None) -> str | None:
+    """The device for a process that a launcher started: of GPUs, one of its own.
+
+    Args:
+        launcher: With ``none`` it is what was asked for.
+        asked: As PyTorch names it; by default a GPU if there is one.
+
+    Raises:
+        ConfigError: One GPU was asked for by its number, or there are fewer GPUs than processes.
+    """
+    if launcher == "none":
+        return asked
+    if asked and ":" in asked:
+        raise ConfigError(
+            f"--device {asked} with --launcher {launcher}: every process takes the GPU of its own "
+            "number. Leave the number out; CUDA_VISIBLE_DEVICES chooses among the GPUs."
+        )
+    device = asked or get_device()
+    if device != "cuda":
+        return device
+    check_gpu_of_this_process(launcher)
+    return f"cuda:{_variable(launcher, 'local_rank')}"
+
+
+def _use_torchruns_names(launcher: str, *, port: int | None) -> None:
+    """Set the variables that torch.distributed's env:// rendezvous and MMEngine's logger read."""
+    rank, size, local_rank = (
+        _variable(launcher, field) for field in ("rank", "world_size", "local_rank")
+    )
+    os.environ["LOCAL_RANK"] = str(local_rank)
+    os.environ["MASTER_ADDR"] = os.environ.get("MASTER_ADDR") or _first_host(launcher)
+    os.environ["MASTER_PORT"] = str(port or os.environ.get("MASTER_PORT") or DEFAULT_PORT)
+    os.environ["RANK"], os.environ["WORLD_SIZE"] = str(rank), str(size)
 
 
 def _first_host(launcher: str) -> str:

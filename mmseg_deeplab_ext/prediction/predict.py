@@ -26,6 +26,7 @@ from mmseg_deeplab_ext.inference.labels import image_labels
 from mmseg_deeplab_ext.inference.load import load_segmentor
 from mmseg_deeplab_ext.launch.checks.before_start import check_inference_config
 from mmseg_deeplab_ext.launch.checks.recipe import config_notes
+from mmseg_deeplab_ext.launch.distributed import device_of_this_process
 from mmseg_deeplab_ext.prediction.batches import batches, bounded_map
 from mmseg_deeplab_ext.prediction.colours import class_colours
 from mmseg_deeplab_ext.prediction.modes import use_mode
@@ -33,6 +34,7 @@ from mmseg_deeplab_ext.prediction.outputs import Outputs
 from mmseg_deeplab_ext.prediction.pictures import Picture, find_pictures
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared
 from mmseg_deeplab_ext.prediction.report import Report, Tally
+from mmseg_deeplab_ext.prediction.team import Team
 
 _THREADS = min(8, os.cpu_count() or 1)
 """Threads that decode and encode: from some on, Python's lock is what they wait for."""
@@ -53,12 +55,15 @@ class PredictOptions:
         batch_size: Images per forward pass; those of one pass have equal (padded) sizes.
         device: As PyTorch names it; by default the GPU if there is one, else the CPU.
         amp: Compute in float16 on a GPU, in bfloat16 on a CPU.
+        launcher: What started this process and others that share the images: ``pytorch``,
+            ``slurm``, ``mpi``, or ``none``.
     """
 
     mode: str | None = None
     batch_size: int = 1
     device: str | None = None
     amp: bool = False
+    launcher: str = "none"
 
 
 _Ready = Tuple[Picture, Prepared]
@@ -86,10 +91,10 @@ def predict_files(
             :func:`mmseg_deeplab_ext.prediction.pictures.find_pictures`.
         outputs: Where to, and what.
         options: How.
-        report: Filled in on the way, so that it is there too where the run ends with an error.
+        report: Filled in also where the run ends with an error.
 
     Returns:
-        The report.
+        The report; of a run in several processes that of all in the first, empty in the others.
 
     Raises:
         PredictionError: There are no images, or files of their predictions exist; or those of
@@ -99,21 +104,17 @@ def predict_files(
     """
     if options.batch_size < 1:
         raise ConfigError(f"The batch size is {options.batch_size}; at least 1 is needed.")
-    pictures = find_pictures(images, out=outputs.folder)
-    mode = use_mode(cfg, options.mode)
-    crop = crop_of(cfg)
-    init_default_scope(cfg.get("default_scope", "mmseg"))
-    check_inference_config(cfg, pipeline=test_pipeline(cfg))
-    preparation = Preparation(cfg, fit=crop if mode == "resize" else None)
-    model, meta = load_segmentor(cfg, checkpoint, device=options.device)
-    colours = class_colours(cfg, meta, num_classes=max(model.num_classes, 2))
-    wanted = outputs.check(pictures)
-    for note in config_notes(cfg, training=False):
-        print_log(note, logger="current")
     report = Report() if report is None else report
+    team = Team(options.launcher)
+    with team.first_alone():
+        pictures = find_pictures(images, out=outputs.folder) if team.leads else []
+        run = _Run.of(cfg, checkpoint, outputs, options, team, report)
+        wanted = outputs.check(pictures)
+        if team.leads:
+            for note in config_notes(cfg, training=False):
+                print_log(note, logger="current")
     report.total, report.passed_over = len(pictures), len(pictures) - len(wanted)
-    report.crop = crop if mode == "whole" else None
-    _Run(model, preparation, outputs, colours, options, report).predict(wanted)
+    run.predict(wanted)
     return report
 
 
@@ -126,22 +127,49 @@ class _Run:
     outputs: Outputs
     colours: np.ndarray
     options: PredictOptions
+    team: Team
     report: Report
+
+    @classmethod
+    def of(
+        cls,
+        cfg: Config,
+        checkpoint: str,
+        outputs: Outputs,
+        options: PredictOptions,
+        team: Team,
+        report: Report,
+    ) -> _Run:
+        """Check the config, and build and load what it names."""
+        mode = use_mode(cfg, options.mode)
+        crop = crop_of(cfg)
+        init_default_scope(cfg.get("default_scope", "mmseg"))
+        check_inference_config(cfg, pipeline=test_pipeline(cfg))
+        preparation = Preparation(cfg, fit=crop if mode == "resize" else None)
+        device = device_of_this_process(options.launcher, options.device)
+        model, meta = load_segmentor(cfg, checkpoint, device=device)
+        colours = class_colours(cfg, meta, num_classes=max(model.num_classes, 2))
+        report.crop = crop if mode == "whole" else None
+        return cls(model, preparation, outputs, colours, options, team, report)
 
     def predict(self, pictures: Sequence[Picture]) -> None:
         """Predict all pictures; however this ends, the report then counts every file written."""
-        self.tally = Tally(self.report, total=len(pictures))
+        self.tally = Tally(self.team, total=len(pictures))
         self.device = next(self.model.parameters()).device
-        self.report.device = str(self.device)
+        size = self.team.size
+        self.report.device = str(self.device) if size == 1 else f"{self.device.type} x {size}"
         start = time.monotonic()
         at_once = _THREADS + self.options.batch_size
         try:
             with ThreadPoolExecutor(_THREADS) as pool:
-                prepared = bounded_map(pool, self._prepare, pictures, at_once=at_once)
+                shared = self.team.share(pictures)
+                prepared = bounded_map(pool, self._prepare, shared, at_once=at_once)
                 for _ in bounded_map(pool, self._write, self._predict(prepared), at_once=at_once):
                     pass
+            self.tally.wait_for_the_others()
         finally:
             self.report.seconds = time.monotonic() - start
+            self.tally.tell(self.report)
 
     def _predict(
         self, prepared: Iterable[tuple[Picture, Prepared | UnreadableImageError]]
@@ -166,7 +194,7 @@ class _Run:
                 self.tally.failed(picture, str(each))
                 continue
             if crop and any(side > most for side, most in zip(each.inputs.shape[-2:], crop)):
-                self.report.larger.append(picture.path)
+                self.tally.larger(picture)
             data = {"inputs": [each.inputs], "data_samples": [each.sample]}
             try:
                 ready = self.model.data_preprocessor(data, training=False)

@@ -7,21 +7,23 @@ from pathlib import Path
 from threading import Lock
 
 from mmseg_deeplab_ext.prediction.pictures import Picture
+from mmseg_deeplab_ext.prediction.team import DONE, Team
 from mmseg_deeplab_ext.progress import ProgressLine
 
 
 @dataclass
 class Report:
-    """What came of a run; while it goes on, or where it ended early, of it so far.
+    """What came of a run, in all its processes; where it ended early, of it so far.
 
     Attributes:
-        total: Number of images found.
+        total: Number of images found; 0 in all processes but the first, which reports.
         predicted: Number of images predicted, with all their files written.
         passed_over: Number of images whose files were there already.
         seconds: Time from the first image read to the last file written.
         device: Where the segmentor ran.
         failures: Image files that could not be predicted or written, and why.
-        larger: Images predicted whole that are larger than the config's crop.
+        larger: Number of images predicted whole that are larger than the config's crop.
+        larger_example: One of these.
         crop: That crop, (height, width).
     """
 
@@ -31,7 +33,8 @@ class Report:
     seconds: float = 0.0
     device: str = ""
     failures: dict[Path, str] = field(default_factory=dict)
-    larger: list[Path] = field(default_factory=list)
+    larger: int = 0
+    larger_example: Path | None = None
     crop: tuple[int, int] | None = None
 
     @property
@@ -41,26 +44,33 @@ class Report:
 
 
 class Tally:
-    """Counts images into a report as they are done, from any thread, and shows the progress."""
+    """Counts images as they are done, for all processes, from any thread of each.
 
-    def __init__(self, report: Report, *, total: int) -> None:
-        self._report = report
+    The first process shows the progress of all.
+
+    Args:
+        team: The processes.
+        total: Number of images that the first process wants predicted.
+    """
+
+    def __init__(self, team: Team, *, total: int) -> None:
+        self._team = team
         self._line = ProgressLine("predicting", total=total, unit="images")
         self._lock = Lock()
-        self._unwritten = 0
+        self._unwritten = self._shown = 0
 
     def predicted(self) -> None:
         """Count an image as predicted and written."""
         with self._lock:
-            self._report.predicted += 1
+            self._team.count("predicted")
             self._unwritten = 0
-            self._line.advance()
+            self._done()
 
     def failed(self, picture: Picture, reason: str) -> None:
         """Count an image as failed, for a reason to be told to the user."""
         with self._lock:
-            self._report.failures[picture.path] = reason
-            self._line.advance()
+            self._team.note("failed", [str(picture.path), reason])
+            self._done()
 
     def unwritten(self, picture: Picture, reason: str) -> int:
         """Count an image as failed since a file can't be written; returns how many in a row."""
@@ -68,3 +78,30 @@ class Tally:
         with self._lock:
             self._unwritten += 1
             return self._unwritten
+
+    def larger(self, picture: Picture) -> None:
+        """Count an image as larger than the crop."""
+        if self._team.count("larger") == 1:
+            self._team.note("larger example", str(picture.path))
+
+    def wait_for_the_others(self) -> None:
+        """Call when all images of this process are done; the first shows those of the others."""
+        for done in self._team.wait_for_the_others():
+            self._show(done)
+
+    def tell(self, report: Report) -> None:
+        """Fill in what was counted, if this is the first process."""
+        if self._team.leads:
+            report.predicted = self._team.count("predicted", by=0)
+            report.failures = {Path(path): why for path, why in self._team.notes("failed")}
+            report.larger = self._team.count("larger", by=0)
+            for path in self._team.notes("larger example"):
+                report.larger_example = Path(path)
+
+    def _done(self) -> None:
+        self._show(self._team.count(DONE))
+
+    def _show(self, done: int) -> None:
+        if self._team.leads and done > self._shown:
+            self._line.reach(done)
+            self._shown = done

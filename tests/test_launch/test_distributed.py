@@ -14,6 +14,7 @@ from mmseg_deeplab_ext.launch.distributed import (
     LAUNCHERS,
     check_gpu_of_this_process,
     connect_without_gpu,
+    device_of_this_process,
     launched_world_size,
 )
 
@@ -185,3 +186,18 @@ def test_a_gpu_of_its_own_for_each_slurm_task_is_named_as_the_cause(monkeypatch)
     set_place("slurm", local_rank=3)
     with pytest.raises(ConfigError, match="SRUN_ARGS=--gpu-bind=none"):
         check_gpu_of_this_process("slurm")
+
+
+def test_each_process_takes_the_gpu_of_its_own_number(monkeypatch):
+    set_device(monkeypatch, "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    set_place("pytorch", local_rank=1)
+    asked = [None, "cuda", "cpu"]
+    taken = [device_of_this_process("pytorch", each) for each in asked]
+    assert taken == ["cuda:1", "cuda:1", "cpu"]
+    assert [device_of_this_process("none", each) for each in asked] == asked
+    with pytest.raises(ConfigError, match="cuda:0 with --launcher pytorch: .* Leave the number"):
+        device_of_this_process("pytorch", "cuda:0")
+    set_place("pytorch", local_rank=2)
+    with pytest.raises(ConfigError, match="Start at most 2 processes"):
+        device_of_this_process("pytorch", None)

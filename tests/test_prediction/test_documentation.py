@@ -9,7 +9,7 @@ from mmseg_deeplab_ext.prediction.modes import MODES
 from tests.support.tool_modules import REPO
 
 TEXT = (REPO / "docs" / "prediction.md").read_text(encoding="utf-8")
-COMMANDS = "".join(re.findall(r"```bash\n(.*?)```", TEXT, re.S)).splitlines()
+COMMANDS = re.findall(r"^python .*", "".join(re.findall(r"```bash\n(.*?)```", TEXT, re.S)), re.M)
 
 
 def test_every_option_and_mode_is_described(main, capsys):

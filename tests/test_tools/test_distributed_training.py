@@ -7,7 +7,9 @@ import pytest
 
 from tests.test_tools.conftest import TOOLS, free_port, recorded, scalars
 
-SCRIPTS = ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"]
+SCRIPTS = [
+    f"{kind}_{tool}.sh" for kind in ("dist", "slurm") for tool in ("train", "test", "predict")
+]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,8 @@ def test_a_script_without_arguments_says_how_to_use_it(script, call):
 @pytest.mark.parametrize("gpus", ["0", "-1", "two", "--amp"])
 def test_a_number_of_processes_that_is_none_is_a_usage_error(gpus, call):
     assert call(TOOLS / "dist_train.sh", "config.py", gpus).returncode == 2
-    assert call(TOOLS / "dist_test.sh", "config.py", "file.pth", gpus).returncode == 2
+    for script in ("dist_test.sh", "dist_predict.sh"):
+        assert call(TOOLS / script, "config.py", "file.pth", gpus).returncode == 2
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -102,7 +105,11 @@ def test_a_script_can_be_run_as_it_is(script):
 
 @pytest.mark.parametrize(
     ("script", "arguments"),
-    [("dist_train.sh", ["my config.py"]), ("dist_test.sh", ["my config.py", "a file.pth"])],
+    [
+        ("dist_train.sh", ["my config.py"]),
+        ("dist_test.sh", ["my config.py", "a file.pth"]),
+        ("dist_predict.sh", ["my config.py", "a file.pth"]),
+    ],
 )
 def test_a_script_tells_torchrun_of_several_machines_and_passes_arguments_on(
     script, arguments, call, tmp_path

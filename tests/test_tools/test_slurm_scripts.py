@@ -84,7 +84,7 @@ def test_one_task_tests_what_two_have_trained(trained, slurm, tmp_path):
         ({"GRES": "gpu:a100:4"}, "--gres=gpu:a100:4|--ntasks=4|--ntasks-per-node=4"),
     ],
 )
-@pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh"])
+@pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh", "slurm_predict.sh"])
 def test_what_is_reserved_follows_from_the_number_of_processes(
     slurm, script, environment, expected
 ):

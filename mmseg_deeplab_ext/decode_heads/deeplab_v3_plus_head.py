@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
 from mmseg_deeplab_ext.decode_heads.dense_prediction_cell import CellModule, checked_cell
-from mmseg_deeplab_ext.decode_heads.image_pooling import image_pooling_args
+from mmseg_deeplab_ext.decode_heads.image_pooling import checked_windows
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import tf_norm_cfg
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
@@ -121,11 +121,11 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             c1_channels = channels if decoder_sum_merge else _PROJECTED
         stages = decoder_stages(c1_in_index, c1_in_channels, c1_channels)
         dilations = checked_dilations(dilations)
-        window = image_pooling_args(image_pooling)
+        windows = checked_windows(image_pooling)
         cell = checked_cell(
             dense_prediction_cell,
             output_stride=output_stride,
-            window=window,
+            windows=windows,
             other_rates=dilations != _DILATIONS,
         )
         if decoder_logits:
@@ -152,7 +152,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             aspp_separable=aspp_separable,
             aspp_squeeze_excite=aspp_squeeze_excite,
             aspp_projection=aspp_projection,
-            image_pooling=window is not None,
+            image_pooling=windows is not None,
             dense_prediction_cell=cell,
             c1_in_channels=tuple(width for _, width, _ in stages),
             c1_channels=tuple(width for _, _, width in stages),
@@ -163,7 +163,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         self.dropout_ratio = dropout_ratio
         self.upsample_logits = upsample_logits
         self.c1_in_index = [index for index, _, _ in stages]
-        context = dict(window=window, dropout_ratio=dropout_ratio, norm_cfg=norm_cfg)
+        context = dict(windows=windows, dropout_ratio=dropout_ratio, norm_cfg=norm_cfg)
         if cell is None:
             self.aspp = ASPP(self.spec.context, dilations=dilations, **context)
         else:

@@ -31,6 +31,7 @@ _MODULE_OF = {
     "FreezeBatchNormHook": "engine",
     "GlobalBatchSizeHook": "engine",
     "LastLayerOptimWrapperConstructor": "engine",
+    "SlidingEncoderDecoder": "segmentors",
     "StopAtDivergenceHook": "engine",
     "check_environment": "compat",
     "load_plugins": "plugins",

@@ -23,22 +23,33 @@ class ProgressLine:
         self._in_place = self._stream.isatty()
         self._done = 0
         self._shown_at, self._shown_tenth = 0.0, -1
+        self._width = 0
 
     def advance(self) -> None:
         """Count a step as done and show the line where it is due."""
         self.reach(self._done + 1)
 
-    def reach(self, done: int) -> None:
-        """Count so many steps as done and show the line where it is due."""
+    def reach(self, done: int, *, part: float = 0.0, note: str = "") -> None:
+        """Count so many steps as done and show the line where it is due.
+
+        Args:
+            done: The steps.
+            part: What is done of those that follow, counted in steps.
+            note: What the line says of that part.
+        """
         self._done = done
-        tenth = 10 * self._done // max(self._total, 1)
+        share = min((self._done + part) / max(self._total, 1), 1.0)
+        tenth = int(10 * share)
         now = time.monotonic()
         finished = self._done >= self._total
         due = now - self._shown_at >= 0.1 if self._in_place else tenth > self._shown_tenth
         if not due and not finished:
             return
         self._shown_at, self._shown_tenth = now, tenth
-        percent = 100 * self._done // max(self._total, 1)
-        line = f"{self._title}: {percent:3d} % ({self._done} of {self._total} {self._unit})"
+        counted = f"{self._done} of {self._total} {self._unit}{note}"
+        line = f"{self._title}: {int(100 * share):3d} % ({counted})"
+        if self._in_place:
+            line = line.ljust(self._width)  # over a longer one
+            self._width = len(line.rstrip())
         end = "\r" if self._in_place and not finished else "\n"
         print(line, end=end, file=self._stream, flush=True)

@@ -35,3 +35,28 @@ def test_a_terminal_gets_one_line_that_moves_and_ends(monkeypatch: pytest.Monkey
         line.advance()
     assert terminal.getvalue().count("\r") == 3
     assert terminal.getvalue().endswith("reading: 100 % (4 of 4 MB)\n")
+
+
+def test_parts_of_a_step_count_and_are_named() -> None:
+    log = io.StringIO()
+    line = ProgressLine("predicting", total=2, unit="images", stream=log)
+    for window in range(1, 9):
+        line.reach(0, part=window / 8, note=f", {window} of 8 windows")
+    line.reach(1)
+    lines = log.getvalue().splitlines()
+    assert lines[1] == "predicting:  12 % (0 of 2 images, 2 of 8 windows)"
+    assert lines[-1] == "predicting:  50 % (0 of 2 images, 8 of 8 windows)"
+    assert len(lines) == 6
+
+
+def test_a_shorter_line_in_a_terminal_covers_the_longer_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter(range(1, 100))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    terminal = Terminal()
+    line = ProgressLine("predicting", total=1, unit="images", stream=terminal)
+    line.reach(0, note=", 1 of 8 windows")
+    line.reach(1)
+    first, second = terminal.getvalue().split("\r")
+    assert len(second.rstrip("\n")) == len(first)

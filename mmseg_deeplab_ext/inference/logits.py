@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from mmseg_deeplab_ext.inference.windows import Progress, logit_bands, slide_logits, slides
 from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 
 
@@ -36,17 +37,43 @@ def configured_logits(segmentor: nn.Module, images: Tensor, *, half: bool = Fals
     """Logits of images [N, 3, H, W], at their size, whole or from windows, as ``test_cfg`` says.
 
     MMSegmentation's own way, which heads with another kind of prediction (EncHead, Mask2Former)
-    have as well. ``half`` computes in float16 on a GPU, in bfloat16 on a CPU.
+    have as well; windows are added up in place. ``half`` computes in float16 on a GPU, in bfloat16
+    on a CPU.
 
     Returns:
         [N, num_classes, H, W], or [N, 1, H, W] of a segmentor with one output channel.
     """
+    with _precision(images, half=half):
+        if slides(segmentor):
+            return slide_logits(segmentor, images, _metas(images))
+        return segmentor.inference(images, _metas(images))
+
+
+def configured_bands(
+    segmentor: nn.Module, images: Tensor, *, half: bool = False, progress: Progress | None = None
+) -> Iterator[Tensor]:
+    """These logits from top to bottom, [N, num_classes, rows, W], of a segmentor that ``slides``.
+
+    Each is valid until the next one is asked for.
+    """
+    bands = logit_bands(segmentor, images, _metas(images), progress=progress)
+    while True:
+        with _precision(images, half=half):  # not while the caller has the band
+            band = next(bands, None)
+        if band is None:
+            return
+        yield band
+
+
+def _metas(images: Tensor) -> list[dict[str, Any]]:
+    """Of the whole batch; what each image's file and padding were matters to its labels only."""
     size = tuple(images.shape[-2:])
-    # Of the whole batch; what each image's file and padding were matters to its labels only.
-    meta = {"ori_shape": size, "img_shape": size, "pad_shape": size}
+    return [{"ori_shape": size, "img_shape": size, "pad_shape": size} for _ in images]
+
+
+def _precision(images: Tensor, *, half: bool) -> torch.autocast:
     dtype = torch.float16 if images.device.type == "cuda" else torch.bfloat16
-    with torch.autocast(images.device.type, dtype=dtype, enabled=half):
-        return segmentor.inference(images, [dict(meta) for _ in images])
+    return torch.autocast(images.device.type, dtype=dtype, enabled=half)
 
 
 def _takes_scale(head: Any) -> bool:

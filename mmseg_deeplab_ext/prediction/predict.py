@@ -6,6 +6,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Sequence, Tuple
 
@@ -235,8 +236,15 @@ class _Run:
         """Predict images of one padded size; returns their labels, (height, width), uint8."""
         inputs = torch.cat([each.inputs for _, each in batch])
         samples = [each.sample for _, each in batch]
-        found = image_labels(self.model, inputs, samples, half=self.options.amp)
-        return [labels.to(torch.uint8).cpu().numpy() for labels in found]
+        found = image_labels(
+            self.model,
+            inputs,
+            samples,
+            half=self.options.amp,
+            dtype=torch.uint8,
+            progress=partial(self.tally.windows, images=len(batch)),
+        )
+        return [labels.cpu().numpy() for labels in found]
 
     def _write(self, result: tuple[_Ready, np.ndarray]) -> None:
         (picture, prepared), label = result

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 from mmseg_deeplab_ext.prediction.pictures import Picture
-from mmseg_deeplab_ext.prediction.team import DONE, Team
+from mmseg_deeplab_ext.prediction.team import DONE, WINDOWS, Team
 from mmseg_deeplab_ext.progress import ProgressLine
 
 
@@ -83,6 +83,14 @@ class Tally:
         """Count an image as larger than the crop."""
         if self._team.count("larger") == 1:
             self._team.note("larger example", str(picture.path))
+
+    def windows(self, done: int, total: int, *, images: int) -> None:
+        """Show how far the windows are that slide over the next images."""
+        self._team.count(WINDOWS)
+        if self._team.leads and total > 1:
+            part, note = images * done / total, f", {done} of {total} windows of the next"
+            with self._lock:
+                self._line.reach(self._shown, part=part, note=note)
 
     def wait_for_the_others(self) -> None:
         """Call when all images of this process are done; the first shows those of the others."""

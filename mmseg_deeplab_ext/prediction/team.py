@@ -23,11 +23,14 @@ _PORTIONS = 16
 DONE = "done"
 """What counts the pictures that are predicted or have failed."""
 
+WINDOWS = "windows"
+"""What counts the windows of large pictures: a sign of life."""
+
 _PAUSE = 0.5
 """Seconds between two looks at what the others have done."""
 
 _SILENCE = 1800.0
-"""Seconds without a picture done anywhere after which the first process waits no longer."""
+"""Seconds without a picture or window done anywhere until the first process waits no longer."""
 
 
 class Team:
@@ -100,12 +103,12 @@ class Team:
             How many pictures are done, twice a second and at the end.
 
         Raises:
-            PredictionError: No picture was done for long.
+            PredictionError: Nothing was done for long.
         """
         finished = self.count("finished")
-        done, since = -1, time.monotonic()
+        done, since = (-1, -1), time.monotonic()
         while self.leads and finished < self.size:
-            before, done = done, self.count(DONE, by=0)
+            before, done = done, (self.count(DONE, by=0), self.count(WINDOWS, by=0))
             if done != before:
                 since = time.monotonic()
             elif time.monotonic() - since > _SILENCE:
@@ -114,7 +117,7 @@ class Team:
                     f"{_SILENCE / 60:.0f} minutes: they have died, or hang. See their logs, and "
                     "repeat the command with --skip-existing."
                 )
-            yield done
+            yield done[0]
             time.sleep(_PAUSE)
             finished = self.count("finished", by=0)
         yield self.count(DONE, by=0)

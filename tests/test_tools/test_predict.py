@@ -385,7 +385,9 @@ def test_slide_moves_the_crop_over_a_large_image(predict, net, tmp_path, capsys)
     assert predict(tmp_path / "in", options=["--mode", "slide", "--batch-size", 2]) == 0
     for name, image in images.items():
         assert np.array_equal(label(tmp_path / f"out/labels/{name}.png"), expected(peer, image))
-    assert "larger than" not in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "larger than" not in printed.out
+    assert "(0 of 3 images, 2 of 6 windows of the next)" in printed.err
 
 
 def test_resize_shrinks_a_large_image_into_the_crop_and_brings_the_logits_back(

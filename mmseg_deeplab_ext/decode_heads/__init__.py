@@ -1,5 +1,6 @@
 """Decode heads on MMSegmentation's ``BaseDecodeHead``."""
 
 from mmseg_deeplab_ext.decode_heads.deeplab_v3_plus_head import DeepLabV3PlusHead
+from mmseg_deeplab_ext.decode_heads.fcn_skip_head import FCNSkipHead
 
-__all__ = ["DeepLabV3PlusHead"]
+__all__ = ["DeepLabV3PlusHead", "FCNSkipHead"]

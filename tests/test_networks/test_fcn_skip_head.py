@@ -137,6 +137,18 @@ def test_cropped_maps_lie_over_the_image_they_were_made_of():
         torch.testing.assert_close(logits[0, 0, 30, middle], expected)
 
 
+def test_a_traced_network_crops_to_the_size_of_each_image():
+    torch.manual_seed(0)
+    backbone = VGG16(padding=100, fc_channels=4).eval()
+    head = FCNSkipHead((256, 512, 4), num_classes=3, padding=100, upsampling="frozen").eval()
+    network = torch.nn.Sequential(backbone, head)
+    torch.nn.init.normal_(head.conv_seg.weight)
+    with torch.no_grad():
+        traced = torch.jit.trace(network, torch.randn(1, 3, 7, 9))
+        image = torch.randn(1, 3, 20, 13)
+        torch.testing.assert_close(traced(image), network(image))
+
+
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 @pytest.mark.parametrize(("coarse", "fine"), [(32, 16), (16, 8)])
 def test_a_finer_network_starts_as_the_coarser_one_upsampled_twofold(coarse, fine, upsampling):

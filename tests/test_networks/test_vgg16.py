@@ -94,6 +94,13 @@ def test_a_classifiers_file_fills_all_of_a_segmentors_backbone(tmp_path):
         assert torch.equal(value.flatten(), state[name].flatten()), name
 
 
+def test_ssds_weights_fill_the_stages_alone():
+    ssd = {"features.31.weight": torch.ones(1024, 512, 3, 3), "features.33.bias": torch.ones(1024)}
+    missing, unexpected = small().load_state_dict({**weights(STAGES), **ssd}, strict=False)
+    assert set(unexpected) == set(ssd)
+    assert set(missing) == set(classifiers_weights(4))
+
+
 def test_weights_of_another_width_are_refused():
     with pytest.raises(RuntimeError, match=r"size mismatch for classifier\.0\.weight"):
         small().load_state_dict(classifiers_weights(8), strict=False)

@@ -1,5 +1,6 @@
 """The networks of docs/neighbours.md go through every tool: the shipped configs, on tiny data."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,6 @@ NARROW_VGG16 = {"backbone": dict(fc_channels=8), "decode_head": dict(in_channels
 # Kind of network -> its config, and what makes it small.
 NETWORKS = {
     "fcn8s": ("fcn/fcn8s_vgg16_voc.py", NARROW_VGG16),
-    "fcn8s-at-once": ("fcn/fcn8s_vgg16_at-once_voc.py", NARROW_VGG16),
 }
 
 
@@ -44,7 +44,11 @@ def small(path, parts, data_root):
         ours = demo[f"{split}_dataloader"].dataset
         data.dataset = dict(ours, data_root=str(data_root), pipeline=cfg[f"{pipeline}_pipeline"])
         shrink_sizes(data.dataset)
+    train = cfg.train_dataloader.dataset.pipeline
+    if not any("crop_size" in step for step in train):  # whole images
+        train.insert(2, dict(type="Resize", scale=SIZE))
     cfg.update(load_from=None, global_batch_size=2)
+    cfg.optim_wrapper.optimizer.lr = 0.01  # so that two steps show
     cfg.train_cfg.update(max_iters=2, val_interval=2)
     cfg.default_hooks.checkpoint.update(interval=2, save_best=None)
     return cfg
@@ -52,7 +56,7 @@ def small(path, parts, data_root):
 
 @pytest.fixture(scope="module", params=NETWORKS.values(), ids=list(NETWORKS))
 def trained(request, tmp_path_factory, data_root):
-    """A small network after two steps: its config, its weights, and what the training said."""
+    """A small network after two steps: its config and its weights."""
     folder = tmp_path_factory.mktemp("neighbour")
     config = folder / "small.py"
     small(*request.param, data_root).dump(config)
@@ -77,6 +81,5 @@ def test_it_trains_evaluates_predicts_and_is_exported(trained, data_root, capsys
     capsys.readouterr()
     exported = str(trained.folder / "exported.onnx")
     load_tool("export").main([trained.config, trained.weights, exported])
-    said = capsys.readouterr().out
-    assert "verified on" in said
-    assert all("0 labels differ" in line for line in said.splitlines() if "verified" in line)
+    verified = re.findall(r"verified on .*: (\d+) labels differ", capsys.readouterr().out)
+    assert set(verified) == {"0"}

@@ -22,6 +22,7 @@ _MODULE_OF = {
     "Xception": "backbones",
     "DeepLabV3PlusHead": "decode_heads",
     "FCNSkipHead": "decode_heads",
+    "UNetHead": "decode_heads",
     "CheckedLoadAnnotations": "datasets.loading",
     "CheckedLoadImageFromFile": "datasets.loading",
     "RandomScaleCrop": "datasets.transforms",

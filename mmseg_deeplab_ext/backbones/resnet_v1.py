@@ -44,6 +44,8 @@ class ResNetV1(TappedBackbone):
         multi_grid: multipliers of the dilation, one per unit of the last block (3; 2 for depth
             18). None is 1 each. The official ``_beta`` ImageNet weights want (1, 2, 4).
         out_indices: which of the four feature maps to return, ascending.
+        stem_map: return the stem's output, too, behind the others: stride 2, 64 channels
+            (``_beta``: 128, depth 18: 32).
         frozen_stages: freeze the stem (0), and the first blocks (1 to 4); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
         with_cp: recompute each unit in the backward pass to save memory. Batch norms in training
@@ -65,6 +67,7 @@ class ResNetV1(TappedBackbone):
         output_stride: int = 16,
         multi_grid: Sequence[int] | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        stem_map: bool = False,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -76,6 +79,7 @@ class ResNetV1(TappedBackbone):
             spec,
             output_stride=output_stride,
             out_indices=out_indices,
+            stem_map=stem_map,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             init_cfg=init_cfg or _he_init_cfg(),
@@ -98,8 +102,8 @@ class ResNetV1(TappedBackbone):
             grids={len(spec.blocks) - 1: [(each,) for each in grid]},
         )
 
-    def _forward_stem(self, x: Tensor) -> Tensor:
-        return max_pool_3x3_stride_2_same(self.stem(x))
+    def _first_state(self, stem_map: Tensor) -> Tensor:
+        return max_pool_3x3_stride_2_same(stem_map)
 
 
 @MODELS.register_module()

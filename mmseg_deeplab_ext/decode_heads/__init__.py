@@ -2,5 +2,6 @@
 
 from mmseg_deeplab_ext.decode_heads.deeplab_v3_plus_head import DeepLabV3PlusHead
 from mmseg_deeplab_ext.decode_heads.fcn_skip_head import FCNSkipHead
+from mmseg_deeplab_ext.decode_heads.unet_head import UNetHead
 
-__all__ = ["DeepLabV3PlusHead", "FCNSkipHead"]
+__all__ = ["DeepLabV3PlusHead", "FCNSkipHead", "UNetHead"]

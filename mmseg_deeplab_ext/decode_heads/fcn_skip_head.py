@@ -9,6 +9,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.config_values import check_choice, is_number
+from mmseg_deeplab_ext.decode_heads.feature_maps import pick
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.layers.transposed_upsampling import TransposedUpsampling
@@ -127,8 +128,12 @@ class FCNSkipHead(BaseDecodeHead):
 
         Returns:
             [N, num_classes, h, w]: of the finest map's size, with ``padding=100`` of the images'.
+
+        Raises:
+            ConfigError: the backbone has no such map, or one of other channels.
         """
-        *skips, coarsest = self._transform_inputs(inputs)
+        maps = zip(self.in_index, self.in_channels)
+        *skips, coarsest = (pick(inputs, "in_index", i, channels=width) for i, width in maps)
         scores = self.cls_seg(coarsest)
         steps = zip(skips[::-1], self.skip_scales, self.skip_scores, self.upsamplings)
         for number, (skip, scale, score, upsampling) in enumerate(steps):

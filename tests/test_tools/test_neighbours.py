@@ -12,10 +12,12 @@ from tests.support.tool_modules import load_tool
 from tests.test_tools.conftest import REPO
 
 SIZE = (64, 64)
+NARROW_UNET = {"decode_head": dict(decoder_channels=(8,) * 5), "test_cfg": dict(stride=(48, 48))}
 NARROW_VGG16 = {"backbone": dict(fc_channels=8), "decode_head": dict(in_channels=(256, 512, 8))}
 # Kind of network -> its config, and what makes it small.
 NETWORKS = {
     "fcn8s": ("fcn/fcn8s_vgg16_voc.py", NARROW_VGG16),
+    "unet": ("unet/unet_r18beta_grey.py", NARROW_UNET),
 }
 
 
@@ -33,9 +35,9 @@ def small(path, parts, data_root):
     """A shipped config on the demo's scenes: two steps and an evaluation."""
     cfg = Config.fromfile(REPO / "configs" / path)
     demo = Config.fromfile(REPO / "configs" / "deeplabv3plus_r18beta_demo.py")
-    for part, values in {**parts, "data_preprocessor": {}}.items():
+    shrink_sizes(cfg.model)
+    for part, values in parts.items():
         cfg.model[part].update(values)
-        shrink_sizes(cfg.model[part])
     cfg.model.decode_head.num_classes = len(demo.classes)
     for split, pipeline in (("train", "train"), ("val", "test"), ("test", "test")):
         data = cfg[f"{split}_dataloader"]

@@ -144,7 +144,7 @@ def test_a_traced_network_crops_to_the_size_of_each_image():
     network = torch.nn.Sequential(backbone, head)
     torch.nn.init.normal_(head.conv_seg.weight)
     with torch.no_grad():
-        traced = torch.jit.trace(network, torch.randn(1, 3, 7, 9))
+        traced = torch.jit.trace(network, torch.randn(1, 3, 7, 9), check_trace=False)
         image = torch.randn(1, 3, 20, 13)
         torch.testing.assert_close(traced(image), network(image))
 

@@ -22,6 +22,7 @@ _STRIDE = 32
 # three cells of pool5 later.
 _POOLS_BEGIN = -99
 _FC7_BEGINS = _POOLS_BEGIN + 3 * _STRIDE
+_IMAGE_CHANNELS = 3
 _UPSAMPLINGS = ("interpolation", "frozen", "trained")
 
 
@@ -130,8 +131,14 @@ class FCNSkipHead(BaseDecodeHead):
             [N, num_classes, h, w]: of the finest map's size, with ``padding=100`` of the images'.
 
         Raises:
-            ConfigError: the backbone has no such map, or one of other channels.
+            ConfigError: the backbone has no such map, one of other channels, or another padding.
         """
+        images_follow = bool(inputs[-1].shape[1] == _IMAGE_CHANNELS)
+        if images_follow != (self.padding == 100):
+            raise ConfigError(
+                f"decode_head.padding={self.padding}, but the backbone pads otherwise (with 100, "
+                "VGG16 returns the images behind its maps): give both the same padding"
+            )
         maps = zip(self.in_index, self.in_channels)
         *skips, coarsest = (pick(inputs, "in_index", i, channels=width) for i, width in maps)
         scores = self.cls_seg(coarsest)

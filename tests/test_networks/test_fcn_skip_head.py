@@ -137,6 +137,14 @@ def test_cropped_maps_lie_over_the_image_they_were_made_of():
         torch.testing.assert_close(logits[0, 0, 30, middle], expected)
 
 
+@pytest.mark.parametrize(("backbones", "heads"), [(3, 100), (100, 3)])
+def test_a_backbone_of_another_padding_is_refused(backbones, heads):
+    outputs = VGG16(padding=backbones, out_indices=(2, 3, 4))(torch.zeros(1, 3, 32, 32))
+    head = FCNSkipHead((256, 512, 512), num_classes=3, padding=heads)
+    with pytest.raises(ConfigError, match=f"padding={heads}, but the backbone pads otherwise"):
+        head(outputs)
+
+
 def test_a_traced_network_crops_to_the_size_of_each_image():
     torch.manual_seed(0)
     backbone = VGG16(padding=100, fc_channels=4).eval()

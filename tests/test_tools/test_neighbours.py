@@ -12,12 +12,16 @@ from tests.support.tool_modules import load_tool
 from tests.test_tools.conftest import REPO
 
 SIZE = (64, 64)
-NARROW_UNET = {"decode_head": dict(decoder_channels=(8,) * 5), "test_cfg": dict(stride=(48, 48))}
+NARROW_UNET = {
+    "backbone": dict(depth=18, multi_grid=(1, 2)),
+    "decode_head": dict(in_channels=(32, 64, 128, 256, 512), decoder_channels=(8,) * 5),
+    "test_cfg": dict(stride=(48, 48)),
+}
 NARROW_VGG16 = {"backbone": dict(fc_channels=8), "decode_head": dict(in_channels=(256, 512, 8))}
 # Kind of network -> its config, and what makes it small.
 NETWORKS = {
     "fcn8s": ("fcn/fcn8s_vgg16_voc.py", NARROW_VGG16),
-    "unet": ("unet/unet_r18beta_grey.py", NARROW_UNET),
+    "unet": ("unet/unet_r50beta_grey.py", NARROW_UNET),
 }
 
 
@@ -85,3 +89,12 @@ def test_it_trains_evaluates_predicts_and_is_exported(trained, data_root, capsys
     load_tool("export").main([trained.config, trained.weights, exported])
     verified = re.findall(r"verified on .*: (\d+) labels differ", capsys.readouterr().out)
     assert set(verified) == {"0"}
+
+
+def test_every_command_on_the_page_names_files_that_are_there():
+    page = (REPO / "docs" / "neighbours.md").read_text()
+    commands = set(re.findall(r"python (\S+\.py) (\S+\.py)?", page))
+    assert {path for path, _ in NETWORKS.values()} <= {
+        c.replace("configs/", "") for _, c in commands
+    }
+    assert all((REPO / part).is_file() for command in commands for part in filter(None, command))

@@ -1,8 +1,8 @@
-"""U-Net with ResNet-18-beta on large grey images with two classes: patches and a sliding window.
+"""U-Net with ResNet-50-beta on large grey images with two classes: patches and a sliding window.
 
 The files that it takes are described in configs/_base_/datasets/two_classes_grey.py.
 
-python tools/train.py configs/unet/unet_r18beta_grey.py
+python tools/train.py configs/unet/unet_r50beta_grey.py
 """
 
 _base_ = [
@@ -14,10 +14,7 @@ _base_ = [
 
 model = dict(
     data_preprocessor=dict(size=(513, 513)),
-    backbone=dict(depth=18, multi_grid=(1, 2)),
-    decode_head=dict(
-        in_channels=(32, 64, 128, 256, 512), decoder_channels=(256, 128, 64, 32, 32), num_classes=2
-    ),
+    decode_head=dict(num_classes=2),
     # Neighbouring windows share a quarter of their width.
     test_cfg=dict(mode="slide", crop_size=(513, 513), stride=(385, 385)),
 )

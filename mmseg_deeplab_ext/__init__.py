@@ -13,7 +13,9 @@ __version__ = "0.1.0"
 
 # Public name -> the module that has it.
 _MODULE_OF = {
+    "MobileNetEdgeTPU": "backbones",
     "MobileNetV2": "backbones",
+    "MobileNetV3": "backbones",
     "ResNetV1": "backbones",
     "ResNetV1Beta": "backbones",
     "Xception": "backbones",

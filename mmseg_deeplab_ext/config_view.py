@@ -14,7 +14,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import Registry
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.registry import DATASETS, SCOPE
+from mmseg_deeplab_ext.registry import DATASETS, MODELS, SCOPE
 
 SPLITS = ("train", "val", "test")
 
@@ -54,6 +54,14 @@ def class_in(source: Registry, part: Any) -> Callable[..., Any] | None:
         return kind
     with source.switch_scope_and_registry("mmseg") as registry:
         return registry.get(kind)
+
+
+def our_model(part: Any) -> type | None:
+    """The class that a part of a segmentor names, if it is one of ours."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if isinstance(kind, str):
+        kind = MODELS.get(kind) if kind.startswith(f"{SCOPE}.") else None
+    return kind if getattr(kind, "__module__", "").startswith(f"{SCOPE}.") else None
 
 
 def is_known(kind: Any) -> bool:

@@ -140,8 +140,9 @@ def _download(file: RemoteFile, stream: BinaryIO, part: Path) -> None:
             part.unlink()
             kept = ""
         raise file.unreachable(
-            f"{file.url} could not be downloaded ({error}).{kept} Or fetch {file.name} some other "
-            f"way, put it into {part.parent} and run again, or {file.mirror}."
+            f"{file.url} could not be downloaded ({error}).{kept} Or bring it by hand: fetch "
+            f"{file.name} from there on another machine, put it into {part.parent} and run again, "
+            f"or {file.mirror}."
         ) from error
     fault = file.find_fault(part)
     if fault:

@@ -21,6 +21,7 @@ STACKLESS = (
     "test_package/test_model_index.py",
     "test_progress.py",
     "test_specs/test_detect.py",
+    "test_specs/test_nearest.py",
     "test_specs/test_rules.py",
     "test_writable.py",
 )

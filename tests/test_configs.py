@@ -10,6 +10,10 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
+from mmseg_deeplab_ext.config_view import ConfigView
+from mmseg_deeplab_ext.launch.checks.before_start import NOTES, PROBLEMS
+from mmseg_deeplab_ext.launch.checks.dataset_files import problems_of_files
+
 register_all_modules()
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.py") if "_base_" not in p.parts)
@@ -21,6 +25,7 @@ NETWORKS = {
         for depth in (18, 50, 101)
     },
     "mnv2": dict(type="mmseg_deeplab_ext.MobileNetV2", widen_factor=1.0),
+    "x65": dict(type="mmseg_deeplab_ext.Xception", depth=65),
 }
 DATASETS = dict(
     voc12="PascalVOCDataset",
@@ -61,9 +66,17 @@ def test_every_resnet_has_a_config_for_every_dataset():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_builds_its_model(path):
     model = load(path).model
-    network = MODELS.build(model)
+    with torch.device("meta"):
+        network = MODELS.build(model)
     assert type(network.backbone).__module__.startswith("mmseg_deeplab_ext.")
     assert network.decode_head.conv_seg.out_channels == model.decode_head.num_classes
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_nothing_in_a_config_needs_words_before_a_start(path):
+    view = ConfigView.of(load(path))
+    checks = {*PROBLEMS, *NOTES} - {problems_of_files}
+    assert [line for check in checks for line in check(view)] == []
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -125,6 +138,7 @@ def test_biases_train_at_twice_the_rate():
     [
         ("deeplabv3plus/deeplabv3plus_r18beta-d16_b16-30k_voc12-513x513.py", 1e-4),
         ("deeplabv3/deeplabv3_mnv2-d16_b16-30k_voc12aug-513x513.py", 4e-5),
+        ("deeplabv3plus_xception65_voc.py", 4e-5),
     ],
 )
 def test_weight_decay_spares_norms_biases_and_depthwise_kernels(path, weight_decay):

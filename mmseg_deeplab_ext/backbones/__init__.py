@@ -1,7 +1,16 @@
 """Backbones with DeepLab's decoder taps and the final feature map as outputs."""
 
+from mmseg_deeplab_ext.backbones.mobilenet_edgetpu import MobileNetEdgeTPU
 from mmseg_deeplab_ext.backbones.mobilenet_v2 import MobileNetV2
+from mmseg_deeplab_ext.backbones.mobilenet_v3 import MobileNetV3
 from mmseg_deeplab_ext.backbones.resnet_v1 import ResNetV1, ResNetV1Beta
 from mmseg_deeplab_ext.backbones.xception import Xception
 
-__all__ = ["MobileNetV2", "ResNetV1", "ResNetV1Beta", "Xception"]
+__all__ = [
+    "MobileNetEdgeTPU",
+    "MobileNetV2",
+    "MobileNetV3",
+    "ResNetV1",
+    "ResNetV1Beta",
+    "Xception",
+]

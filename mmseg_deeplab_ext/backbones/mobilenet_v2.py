@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from torch import nn
-
-from mmseg_deeplab_ext.backbones.tapped_backbone import (
-    TappedBackbone,
-    truncated_normal_init_cfg,
-)
-from mmseg_deeplab_ext.layers import UnitGeometry, conv_same_module, tf_norm_cfg
-from mmseg_deeplab_ext.layers.inverted_residual import InvertedResidual
+from mmseg_deeplab_ext.backbones.mobilenet import SlimMobileNet
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs import MobileNetV2Spec
 
-_INITIAL_STD = 0.09  # slim/nets/mobilenet/mobilenet.py training_scope
-
 
 @MODELS.register_module()
-class MobileNetV2(TappedBackbone):
+class MobileNetV2(SlimMobileNet):
     """TensorFlow's ``mobilenet_v2`` as DeepLab uses it: up to the 320 channels of ``layer_18``.
 
     Configs must write ``type="mmseg_deeplab_ext.MobileNetV2"``: the bare name is MMSegmentation's
@@ -71,30 +62,13 @@ class MobileNetV2(TappedBackbone):
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        spec = MobileNetV2Spec(widen_factor)
         super().__init__(
-            spec,
+            MobileNetV2Spec(widen_factor),
             output_stride=output_stride,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
-            init_cfg=init_cfg or truncated_normal_init_cfg(_INITIAL_STD),
-        )
-        self.widen_factor = widen_factor
-        layers = dict(norm_cfg=tf_norm_cfg(norm_cfg, spec.batch_norm), act_cfg={"type": "ReLU6"})
-        # Named as in the ResNets; a ConvModule as a direct child would draw weights of its own.
-        self.stem = nn.Sequential(
-            conv_same_module(
-                3, spec.stem_channels, 3, geometry=UnitGeometry(spec.entry_stride), **layers
-            )
-        )
-        self._add_layers(
-            lambda unit, geometry: InvertedResidual(
-                unit.in_channels,
-                unit.channels,
-                expanded_channels=unit.expanded,
-                geometry=geometry,
-                with_cp=with_cp,
-                **layers,
-            )
+            with_cp=with_cp,
+            norm_cfg=norm_cfg,
+            init_cfg=init_cfg,
         )

@@ -5,25 +5,29 @@ from __future__ import annotations
 import difflib
 import os
 import weakref
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, Union
 
 import numpy as np
 
 from mmseg_deeplab_ext.checkpoints.storage.bundle import Bundle
+from mmseg_deeplab_ext.checkpoints.storage.frozen import FrozenGraph
 from mmseg_deeplab_ext.checkpoints.storage.locate import locate
 from mmseg_deeplab_ext.checkpoints.storage.v1 import V1Checkpoint
 from mmseg_deeplab_ext.errors import CheckpointError
 
+Store = Union[Bundle, V1Checkpoint, FrozenGraph]
+
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Open a checkpoint of TensorFlow's, written by any version.
+    """Open a checkpoint of TensorFlow's, written by any version, or a frozen graph.
 
     Args:
         path: what the names of its files start with, as TensorFlow takes it; the ``.index`` or a
             ``.data-...`` file; a folder with a ``checkpoint`` file, or that file (the newest one it
             names is taken, from beside it); a folder with exactly one checkpoint, or of a
-            SavedModel; or an archive of the model zoo as downloaded (``.tar.gz``; unpacked into a
-            temporary folder until the checkpoint is closed or no longer used).
+            SavedModel; an archive of the model zoo as downloaded (``.tar.gz``; unpacked into a
+            temporary folder until the checkpoint is closed or no longer used); a frozen graph
+            (``.pb``), or a folder or an archive that holds one and no checkpoint.
 
     Returns:
         The open checkpoint, a context manager.
@@ -36,8 +40,10 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     found = locate(path)
     try:
-        store: Bundle | V1Checkpoint
-        if found.v1_files:
+        store: Store
+        if found.is_graph:
+            store = FrozenGraph(found.path, found.label)
+        elif found.v1_files:
             store = V1Checkpoint(found.v1_files, found.v1_labels)
         else:
             store = Bundle(found.path, found.label)
@@ -51,29 +57,30 @@ class Checkpoint(Mapping[str, np.ndarray]):
     """The tensors of an open checkpoint by their names.
 
     Nothing of a tensor is read before it is asked for, and then every byte of it is checked
-    against its checksum. ``checkpoint[name]`` shares memory with the file where it can; ``read``
-    gives memory of its own. While arrays of the first kind are in use, the file must not be cut
-    off (the process would end with SIGBUS); replacing it by renaming another one is harmless.
+    against its checksum, but for frozen graphs, which have none. ``checkpoint[name]`` shares memory
+    with the file where it can; ``read`` gives memory of its own. While arrays of the first kind are
+    in use, the file must not be cut off (the process would end with SIGBUS); replacing it by
+    renaming another one is harmless.
 
     Attributes:
         path: how messages name it.
-        format: "V1" or "V2".
+        format: "V1", "V2" or "frozen graph".
     """
 
     def __init__(
         self,
-        store: Bundle | V1Checkpoint,
+        store: Store,
         *,
         path: str,
         clean_up: Callable[[], None],
     ) -> None:
         self.path = path
         self.format = store.format
-        self._open_store: Bundle | V1Checkpoint | None = store
+        self._open_store: Store | None = store
         self._release = weakref.finalize(self, _release, store, clean_up)
 
     @property
-    def _store(self) -> Bundle | V1Checkpoint:
+    def _store(self) -> Store:
         if self._open_store is None:
             raise CheckpointError(f"{self.path}: the checkpoint is closed; open it again")
         return self._open_store
@@ -163,6 +170,6 @@ class Checkpoint(Mapping[str, np.ndarray]):
         self.close()
 
 
-def _release(store: Bundle | V1Checkpoint, clean_up: Callable[[], None]) -> None:
+def _release(store: Store, clean_up: Callable[[], None]) -> None:
     store.close()
     clean_up()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmseg_deeplab_ext import download
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint, open_checkpoint
-from mmseg_deeplab_ext.checkpoints.zoo_table import LIST_COMMAND, ZooEntry, find_entry
+from mmseg_deeplab_ext.checkpoints.zoo_table import LIST_COMMAND, SCHEME, ZooEntry, find_entry
 from mmseg_deeplab_ext.errors import (
     CheckpointChecksumError,
     CheckpointError,
@@ -104,7 +104,8 @@ def _remote_file(entry: ZooEntry) -> download.RemoteFile:
         find_fault=_find_fault,
         unreachable=CheckpointNotFoundError,
         damaged=CheckpointFormatError,
-        mirror=f"set {URL_VARIABLE} to the address of a mirror",
+        mirror=f"name your copy in place of {SCHEME}{entry.name} (tf:///FOLDER/{entry.archive}), "
+        f"or set {URL_VARIABLE} to the address of a mirror",
     )
 
 

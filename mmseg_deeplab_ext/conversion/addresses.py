@@ -21,14 +21,20 @@ from mmseg_deeplab_ext.checkpoints.zoo_table import SCHEME as ZOO_SCHEME
 from mmseg_deeplab_ext.conversion.dataset_meta import checkpoint_meta
 from mmseg_deeplab_ext.conversion.from_tensorflow import plan_conversion, read_state_dict
 from mmseg_deeplab_ext.conversion.origins import Origin
-from mmseg_deeplab_ext.conversion.plan import EMA_CHOICES
-from mmseg_deeplab_ext.errors import CheckpointError
+from mmseg_deeplab_ext.conversion.plan import EMA_CHOICES, Plan
+from mmseg_deeplab_ext.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    CheckpointUnsupportedError,
+)
 
 FILE_SCHEME = "tf://"
 _OPTIONS: dict[str, dict[str, Any]] = {
     "ema": {choice: choice for choice in EMA_CHOICES},
     "drop_logits": {"true": True, "false": False},
 }
+_LISTS = {"scope": "OLD=NEW", "ignore": "NAME"}
+"""Options that take any value and may be there several times."""
 
 
 def load_from_tensorflow(address: str, map_location: Any = None) -> dict[str, Any]:
@@ -47,7 +53,7 @@ def load_from_tensorflow(address: str, map_location: Any = None) -> dict[str, An
     """
     checkpoint, options = open_address(address)
     with checkpoint:
-        plan = plan_conversion(checkpoint, **options)
+        plan = _plan(checkpoint, options)
         tensors = read_state_dict(checkpoint, plan)
     print_log(f"{address}: {plan.report()}", logger="current")
     if isinstance(map_location, (str, torch.device)):  # else loading moves them to the module's
@@ -57,6 +63,20 @@ def load_from_tensorflow(address: str, map_location: Any = None) -> dict[str, An
     state_dict._metadata = Origin(address, plan.network)  # type: ignore[attr-defined]
     meta = checkpoint_meta(plan.network, from_zoo=address.startswith(ZOO_SCHEME))
     return {"meta": meta, "state_dict": state_dict}
+
+
+def _plan(checkpoint: Checkpoint, options: dict[str, Any]) -> Plan:
+    """The plan for all of a checkpoint, or for its backbone where nothing else is wrong.
+
+    Only an ``init_cfg`` of a backbone can be content with that; the rest is refused when it asks.
+    """
+    try:
+        return plan_conversion(checkpoint, **options)
+    except (CheckpointMismatchError, CheckpointUnsupportedError) as error:
+        try:
+            return plan_conversion(checkpoint, **options, head_fault=str(error))
+        except CheckpointError:
+            raise error from None
 
 
 for _scheme in (FILE_SCHEME, ZOO_SCHEME):
@@ -70,7 +90,7 @@ def is_address(checkpoint: str) -> bool:
 
 def looks_like_tensorflow(path: str) -> bool:
     """Whether a path without a scheme leads to a TensorFlow checkpoint, judged by its name."""
-    return path.endswith((".index", ".tar.gz", ".tgz")) or any(
+    return path.endswith((".index", ".pb", ".tar.gz", ".tgz")) or any(
         os.path.exists(os.path.expanduser(path) + ending) for ending in (".index", "/checkpoint")
     )
 
@@ -84,10 +104,14 @@ def open_address(address: str) -> tuple[Checkpoint, dict[str, Any]]:
     if not is_address(address):
         return open_checkpoint(address), {}
     place, _, query = address.partition("?")
-    options = {}
+    options: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
+        if key in _LISTS:
+            options[key] = [*options.get(key, ()), value]
+            continue
         if value not in _OPTIONS.get(key, {}):
-            allowed = "; ".join(f"{key}={'|'.join(values)}" for key, values in _OPTIONS.items())
+            forms = {**{key: "|".join(values) for key, values in _OPTIONS.items()}, **_LISTS}
+            allowed = "; ".join(f"{key}={form}" for key, form in forms.items())
             raise CheckpointError(f"{address}: {key}={value} is no option; there are {allowed}")
         options[key] = _OPTIONS[key][value]
     if place.startswith(ZOO_SCHEME):

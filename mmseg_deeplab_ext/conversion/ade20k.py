@@ -47,9 +47,10 @@ def network_without_background(network: NetworkSpec) -> NetworkSpec:
     """The network with 150 classes instead of 151 channels.
 
     Raises:
-        CheckpointMismatchError: it has another number of channels, or no logits.
+        CheckpointMismatchError: it has another number of channels, or no logits; or they are its
+            decoder's output.
     """
-    logits = network.head and network.head.logits
+    logits = network.head and not network.head.decoder_is_logits and network.head.logits
     if not logits or logits.num_classes != _CHANNELS:
         raise CheckpointMismatchError(
             f"only a network with the {_CHANNELS} channels of ADE20K can do without channel 0; "

@@ -19,6 +19,8 @@ from mmseg_deeplab_ext.specs.backbone import Input
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 
 _BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
+_MOBILENET_V3_WINDOW = {"crop_size": (769, 769), "stride": (4, 5)}
+"""What its published models pool (g3doc/model_zoo.md)."""
 _DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -69,6 +71,9 @@ def network_config(
     parts["decode_head"]["dilations"] = tuple(
         head.dilations(output_stride) if dilations is None else dilations
     )
+    if head.context.is_mobilenet_v3s:
+        window = {**_MOBILENET_V3_WINDOW, "output_stride": output_stride}
+        parts["decode_head"]["image_pooling"] = window
     data_set = DATA_SETS.get(head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
     eval_size = data_set.eval_crop_size if crop_size is None else crop_size
     cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")

@@ -16,7 +16,6 @@ from mmseg_deeplab_ext.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.layers.specified_module import BEFORE_LOADING
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
-from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 from mmseg_deeplab_ext.tool_paths import tool_path
 
@@ -74,6 +73,8 @@ class Origin(OrderedDict):
                 with what does not fit the head, which comes next.
         """
         self._untaken = None
+        if self.network.head_fault and (prefix or module.spec.key == HeadSpec.key):
+            raise CheckpointMismatchError(self.network.head_fault)
         if prefix and self.network.head is None:
             raise CheckpointMismatchError(
                 f"{self.address} holds {self.network}, not a whole segmentor. Load it into the "
@@ -82,8 +83,10 @@ class Origin(OrderedDict):
             )
         found = {n[len(prefix) :]: v for n, v in weight_shapes(state_dict).items()}
         wanted = weight_shapes(module.state_dict())
-        if self.network.head is not None and self.network.head.logits is None:
-            wanted = {name: shape for name, shape in wanted.items() if not Logits.owns(name)}
+        theirs = self.network.head
+        if isinstance(module.spec, HeadSpec) and theirs is not None and theirs.logits is None:
+            owned = module.spec.owns_last_layer
+            wanted = {name: shape for name, shape in wanted.items() if not owned(name)}
         problems = problem_lines(differences(found, wanted))
         if problems:
             other_kind = _config_of_other_kind(module.spec, self.network) is not None
@@ -147,7 +150,7 @@ def _changes(
         f"{key}={value!r} (now {present[key]!r})" if key in present else f"{key}={value!r}"
         for key, value in wanted.items()
         if key not in _NOT_COMPARED and (key not in present or present[key] != value)
-        if (key, value) != ("num_classes", None)  # without a last layer it fits any number
+        if value is not None  # without a last layer it fits any number of classes
     ]
     changes += [f"remove {key}" for key in present if key not in wanted]
     if isinstance(ours, HeadSpec) and isinstance(theirs, HeadSpec):

@@ -16,12 +16,12 @@ from mmseg_deeplab_ext.conversion.comparison import differences, problem_lines, 
 from mmseg_deeplab_ext.conversion.finite import demand_finite
 from mmseg_deeplab_ext.conversion.pth import demand_pth
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
-from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.wording import listed
 
 _NOT_PREDICTING = "auxiliary_head."
 """Weights that only the training uses: a checkpoint may lack them, or have them besides."""
-_LAST_LAYER = f"{Logits.module}.weight"
+_LAST_LAYER = re.compile(r"(^|\.)(conv_seg|decoder\.0\.convs\.0)\.weight$")
+"""The second is a bare convolution only where the decoder's output is the logits."""
 _BRANCH = re.compile(r"decode_head\.aspp\.branches\.(\d+)\.")
 
 
@@ -93,7 +93,7 @@ def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
 
 def _other_classes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[str]:
     for name, value in wanted.items():
-        last = name.endswith(_LAST_LAYER) and not name.startswith(_NOT_PREDICTING)
+        last = _LAST_LAYER.search(name) and not name.startswith(_NOT_PREDICTING)
         if last and name in found and found[name].shape[:1] not in ((), value.shape[:1]):
             yield f"  trained for {len(found[name])} classes, the model has {len(value)}"
             yield from (f"  {line}" for line in ade20k_advice(len(found[name]), len(value)))

@@ -7,13 +7,11 @@ from typing import Sequence
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList
-from mmseg.models.utils import resize
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmseg_deeplab_ext.config_values import whole_numbers
+from mmseg_deeplab_ext.decode_heads.image_pooling import ImagePooling
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.layers.scale_dimension import scale_size
 from mmseg_deeplab_ext.layers.separable_conv import SeparableConvModule
 from mmseg_deeplab_ext.specs.head_parts import Aspp
 
@@ -42,92 +40,18 @@ def conv3x3_module(
     )
 
 
-class ImagePooling(BaseModule):
-    """Image-level feature: average pool, 1x1 convolution, resize back.
-
-    Args:
-        in_channels: input channels.
-        channels: output channels.
-        crop_size: height and width of the pooled window in pixels of the image; None pools over
-            all of the feature map.
-        output_stride: pixels per cell of the feature map.
-        stride: stride of the window, in cells.
-        norm_cfg: MMCV norm config.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        *,
-        crop_size: tuple[int, int] | None = None,
-        output_stride: int = 1,
-        stride: tuple[int, int] = (1, 1),
-        norm_cfg: dict,
-    ) -> None:
-        super().__init__()
-        self.crop_size = crop_size
-        self.output_stride = output_stride
-        self.stride = stride
-        self.conv = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)
-
-    def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
-        """Pool [N, in_channels, H, W] and return it as [N, channels, H, W].
-
-        Args:
-            x: the feature map.
-            image_scale: of the image that it comes from. TensorFlow's ``multi_scale_logits``
-                scales ``image_pooling_crop_size`` with the crop.
-
-        Raises:
-            ConfigError: if the window is larger than the feature map, or batch norm would have to
-                be trained on one value per channel.
-        """
-        size = x.shape[-2:]
-        window = self._window(image_scale)
-        if window is None:
-            pooled = x.mean(dim=(2, 3), keepdim=True)
-        elif window[0] > size[0] or window[1] > size[1]:
-            raise ConfigError(
-                f"image_pooling asks for a window of {window} cells, but the feature map "
-                f"has only {tuple(size)}: feed larger images (pad them to the crop), or use a "
-                "smaller crop_size in image_pooling, or image_pooling=True for the whole map"
-            )
-        else:
-            pooled = F.avg_pool2d(x, window, self.stride)
-        if pooled[:, 0].numel() == 1 and any(map(_trains, self.conv.modules())):
-            raise ConfigError(
-                "the image pooling's batch norm can't be trained on a batch of one image: raise "
-                "train_dataloader.batch_size to at least 2, or leave the statistics alone with "
-                "custom_hooks=[dict(type='mmseg_deeplab_ext.FreezeBatchNormHook')]"
-            )
-        return resize(
-            self.conv(pooled), size=size, mode="bilinear", align_corners=True, warning=False
-        )
-
-    def _window(self, image_scale: float) -> tuple[int, int] | None:
-        """The pooled window in cells of the feature map."""
-        if self.crop_size is None:
-            return None
-        return scale_size(scale_size(self.crop_size, image_scale), 1 / self.output_stride)
-
-
-def _trains(module: nn.Module) -> bool:
-    return isinstance(module, nn.BatchNorm2d) and module.training
-
-
 class ASPP(BaseModule):
     """Parallel branches over one feature map, concatenated and projected.
 
     The order of the concatenation is part of the trained weights: image pooling first, then the
-    branches of ``dilations``.
+    branches of ``dilations``. An image pooling that is a squeeze-and-excite multiplies the result.
 
     Args:
         spec: channels and branches.
         dilations: one branch each. The first is 1, the 1x1 convolution (``aspp0``); the others
             are 3x3 convolutions with that dilation.
         window: arguments of :class:`ImagePooling`, see :func:`image_pooling_args`.
-        dropout_ratio: elementwise dropout after the projection.
+        dropout_ratio: elementwise dropout after the projection; none where there is no projection.
         norm_cfg: MMCV norm config.
         act_cfg: MMCV activation config, for all branches but the image pooling.
     """
@@ -148,7 +72,10 @@ class ASPP(BaseModule):
         self.image_pooling = None
         if spec.image_pooling:
             # Its ReLU is never bounded (model.py).
-            self.image_pooling = ImagePooling(inputs, channels, norm_cfg=norm_cfg, **window or {})
+            self.image_pooling = ImagePooling(
+                inputs, channels, gate=spec.squeeze_excite, norm_cfg=norm_cfg, **window or {}
+            )
+        self.gated = spec.squeeze_excite is not None
         self.branches = ModuleList([ConvModule(inputs, channels, 1, **layers)])
         for dilation in dilations[1:]:
             self.branches.append(
@@ -156,20 +83,27 @@ class ASPP(BaseModule):
                     inputs, channels, separable=spec.separable, dilation=dilation, **layers
                 )
             )
-        self.projection = ConvModule(spec.concatenated, channels, 1, **layers)
-        self.dropout = nn.Dropout(dropout_ratio)
+        self.projection = None
+        if spec.projection:
+            self.projection = ConvModule(spec.concatenated, channels, 1, **layers)
+            self.dropout = nn.Dropout(dropout_ratio)
 
     def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
-        """Map [N, in_channels, H, W] to [N, channels, H, W].
+        """Map [N, in_channels, H, W] to [N, out_channels, H, W].
 
         Args:
             x: the feature map.
             image_scale: see :meth:`ImagePooling.forward`.
         """
         features = [branch(x) for branch in self.branches]
+        pooled = None
         if self.image_pooling is not None:
-            features.insert(0, self.image_pooling(x, image_scale=image_scale))
-        return self.dropout(self.projection(torch.cat(features, dim=1)))
+            pooled = self.image_pooling(x, image_scale=image_scale)
+            features[:0] = [] if self.gated else [pooled]
+        out = torch.cat(features, dim=1)
+        if self.projection is not None:
+            out = self.dropout(self.projection(out))
+        return out * pooled if self.gated else out
 
 
 def checked_dilations(dilations: Sequence[int]) -> tuple[int, ...]:
@@ -185,40 +119,3 @@ def checked_dilations(dilations: Sequence[int]) -> tuple[int, ...]:
             "(1, 6, 12, 18) at output stride 16, (1, 12, 24, 36) at 8"
         )
     return checked
-
-
-def image_pooling_args(image_pooling: bool | dict) -> dict | None:
-    """Turn the config value ``image_pooling`` into arguments of :class:`ImagePooling`.
-
-    Args:
-        image_pooling: True pools over the whole map, False leaves the branch out. A dict
-            ``dict(crop_size=(h, w), output_stride=16, stride=(1, 1))`` pools over windows of that
-            many pixels, as TensorFlow's ``image_pooling_crop_size`` and ``image_pooling_stride``.
-
-    Raises:
-        ConfigError: on other keys or values.
-    """
-    if isinstance(image_pooling, bool):
-        return {} if image_pooling else None
-    if not isinstance(image_pooling, dict):
-        raise ConfigError(
-            f"image_pooling={image_pooling!r} must be True, False, or a dict with crop_size, "
-            "output_stride and, if wanted, stride"
-        )
-    unknown = set(image_pooling) - {"crop_size", "output_stride", "stride"}
-    missing = {"crop_size", "output_stride"} - set(image_pooling)
-    if unknown or missing:
-        raise ConfigError(
-            f"image_pooling={dict(image_pooling)}: needs crop_size and output_stride, may have "
-            f"stride; missing {sorted(missing)}, unknown {sorted(unknown)}"
-        )
-    crop = whole_numbers("image_pooling.crop_size", image_pooling["crop_size"], minimum=1, count=2)
-    (output_stride,) = whole_numbers(
-        "image_pooling.output_stride", [image_pooling["output_stride"]], minimum=1
-    )
-    stride = image_pooling.get("stride", (1, 1))
-    return {
-        "crop_size": crop,
-        "output_stride": output_stride,
-        "stride": whole_numbers("image_pooling.stride", stride, minimum=1, count=2),
-    }

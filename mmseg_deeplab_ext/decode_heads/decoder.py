@@ -8,22 +8,25 @@ import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList
 from mmseg.models.utils import resize
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.decode_heads.aspp import RELU, conv3x3_module
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.specs.decoder import Decoder
 
 
 class DecoderStage(BaseModule):
-    """One refinement: resize to the tap, concatenate the projected tap, two 3x3 convolutions.
+    """One refinement of a feature, resized to the tap's grid.
+
+    Either it is concatenated with the projected tap, and two convolutions follow; or it goes
+    through one convolution, and the projected tap is added.
 
     Args:
         in_channels: channels of the encoder feature.
         c1_in_channels: channels of the tapped backbone feature.
         c1_channels: channels it is projected to.
-        channels: output channels.
-        separable: depthwise separable 3x3 convolutions.
+        spec: the decoder that it is a stage of.
         norm_cfg: MMCV norm config.
         act_cfg: MMCV activation config.
     """
@@ -34,27 +37,39 @@ class DecoderStage(BaseModule):
         *,
         c1_in_channels: int,
         c1_channels: int,
-        channels: int,
-        separable: bool,
+        spec: Decoder,
         norm_cfg: dict,
         act_cfg: dict = RELU,
     ) -> None:
-        super().__init__()
+        # Of the convolutions without batch norm, as slim has it.
+        bare = {"type": "Xavier", "distribution": "uniform", "layer": "Conv2d"}
+        super().__init__(bare if spec.is_logits else None)
+        self.sum_merge = spec.sum_merge
         layers = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.projection = ConvModule(c1_in_channels, c1_channels, 1, **layers)
-        self.convs = ModuleList(
-            conv3x3_module(width, channels, separable=separable, **layers)
-            for width in (in_channels + c1_channels, channels)
-        )
+        widths = spec.widths(in_channels, c1_channels)
+        if spec.is_logits:
+            self.projection = nn.Conv2d(c1_in_channels, c1_channels, 1)
+            self.convs = ModuleList(
+                nn.Conv2d(width, spec.channels, spec.kernel, padding=spec.kernel // 2)
+                for width in widths
+            )
+        else:
+            self.projection = ConvModule(c1_in_channels, c1_channels, 1, **layers)
+            self.convs = ModuleList(
+                conv3x3_module(width, spec.channels, separable=spec.separable, **layers)
+                for width in widths
+            )
 
     def forward(self, x: Tensor, tap: Tensor) -> Tensor:
         """Refine [N, in_channels, h, w] with [N, c1_in_channels, H, W] to [N, channels, H, W]."""
         x = resize(x, size=tap.shape[-2:], mode="bilinear", align_corners=True, warning=False)
-        # The encoder feature comes first: the order is part of the trained weights.
-        x = torch.cat([x, self.projection(tap)], dim=1)
+        tap = self.projection(tap)
+        if not self.sum_merge:
+            # The encoder feature comes first: the order is part of the trained weights.
+            x = torch.cat([x, tap], dim=1)
         for conv in self.convs:
             x = conv(x)
-        return x
+        return x + tap if self.sum_merge else x
 
 
 def decoder_stages(

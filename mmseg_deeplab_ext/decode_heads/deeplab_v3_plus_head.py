@@ -10,14 +10,18 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations, image_pooling_args
+from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
+from mmseg_deeplab_ext.decode_heads.image_pooling import image_pooling_args
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import tf_norm_cfg
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_init_cfg
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs.deeplab_head import HEAD_BATCH_NORM, HeadSpec
+
+_PROJECTED = 48
+"""Channels of a projected tap (``projected_filters`` in ``model.py``)."""
 
 
 @MODELS.register_module()
@@ -39,17 +43,26 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             output stride 16 and (1, 12, 24, 36) at 8. (1,) leaves the atrous branches out.
         aspp_channels: channels of the ASPP; ``channels`` by default.
         aspp_separable: depthwise separable atrous branches, else dense 3x3.
+        aspp_squeeze_excite: "sigmoid", or "qsigmoid" for a sigmoid of straight lines: the image
+            pooling multiplies what the other branches give. None: it is one branch among them.
+        aspp_projection: project the concatenated branches to ``aspp_channels``, with dropout.
         image_pooling: True pools over the whole feature map; False leaves the branch out;
             ``dict(crop_size=(h, w), output_stride=16, stride=(1, 1))`` pools over windows of that
             many pixels.
         c1_in_channels: channels of the tapped feature, one value or one per decoder stage; 0
             builds no decoder (DeepLabv3).
-        c1_channels: channels the tap is projected to, one value or one per stage.
+        c1_channels: channels the tap is projected to, one value or one per stage; by default 48, or
+            ``channels`` with ``decoder_sum_merge``.
         c1_in_index: index of the tap among the backbone's outputs, one value or one per stage,
             coarse to fine: 0, 1, 2 for strides 4, 8, 16. ``(1, 0)`` is TensorFlow's
             ``decoder_output_stride=8,4``.
         decoder_separable: depthwise separable decoder convolutions, else dense 3x3.
-        in_index: index of the final feature among the backbone's outputs.
+        decoder_sum_merge: a stage adds the projected tap to the output of one convolution, instead
+            of two convolutions behind the concatenation.
+        decoder_logits: the decoder makes the logits: ``channels`` is ``num_classes``, and there
+            is no ``conv_seg``. Its convolutions have a bias, no batch norm and no activation, and
+            are dense, 1x1 with ``decoder_sum_merge``.
+        in_index: index of the final feature among the backbone's outputs; the last by default.
         dropout_ratio: elementwise dropout after the ASPP projection (``keep_prob`` 0.9).
         norm_cfg: MMCV norm config. Batch norms take TensorFlow's momentum (0.0003, ``decay``
             0.9997) and epsilon (1.001e-5) unless stated. With so small a momentum the moving
@@ -75,12 +88,16 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         dilations: Sequence[int] = (1, 6, 12, 18),
         aspp_channels: int | None = None,
         aspp_separable: bool = True,
+        aspp_squeeze_excite: str | None = None,
+        aspp_projection: bool = True,
         image_pooling: bool | dict = True,
         c1_in_channels: int | Sequence[int] = 0,
-        c1_channels: int | Sequence[int] = 48,
+        c1_channels: int | Sequence[int] | None = None,
         c1_in_index: int | Sequence[int] = 0,
         decoder_separable: bool = True,
-        in_index: int = 3,
+        decoder_sum_merge: bool = False,
+        decoder_logits: bool = False,
+        in_index: int = -1,
         dropout_ratio: float = 0.1,
         norm_cfg: dict | None = None,
         align_corners: bool = True,
@@ -95,15 +112,13 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
                 "inputs are TensorFlow's; leave the key out"
             )
         norm_cfg = tf_norm_cfg(norm_cfg, HEAD_BATCH_NORM)
+        if c1_channels is None:
+            c1_channels = channels if decoder_sum_merge else _PROJECTED
         stages = decoder_stages(c1_in_index, c1_in_channels, c1_channels)
-        aspp_channels = aspp_channels or channels
-        if not stages and aspp_channels != channels:
-            raise ConfigError(
-                f"aspp_channels={aspp_channels} and channels={channels} must be equal in a head "
-                "without decoder (c1_in_channels=0)"
-            )
         dilations = checked_dilations(dilations)
         window = image_pooling_args(image_pooling)
+        if decoder_logits:
+            kwargs.setdefault("init_cfg", None)  # BaseDecodeHead's is that of conv_seg
         if "init_cfg" in kwargs:
             kwargs["init_cfg"] = prepared_init_cfg(kwargs["init_cfg"], HeadSpec.prefix)
         super().__init__(
@@ -124,10 +139,14 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             num_rates=len(dilations) - 1,
             aspp_channels=aspp_channels,
             aspp_separable=aspp_separable,
+            aspp_squeeze_excite=aspp_squeeze_excite,
+            aspp_projection=aspp_projection,
             image_pooling=window is not None,
             c1_in_channels=tuple(width for _, width, _ in stages),
             c1_channels=tuple(width for _, _, width in stages),
             decoder_separable=decoder_separable,
+            decoder_sum_merge=decoder_sum_merge,
+            decoder_logits=decoder_logits,
         )
         self.dropout_ratio = dropout_ratio
         self.upsample_logits = upsample_logits
@@ -144,12 +163,13 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
                 inputs,
                 c1_in_channels=tap,
                 c1_channels=projected,
-                channels=channels,
-                separable=decoder_separable,
+                spec=self.spec.decoder,
                 norm_cfg=norm_cfg,
             )
             for inputs, tap, projected in (self.spec.decoder.stages if self.spec.decoder else ())
         )
+        if decoder_logits:
+            self.conv_seg = None
 
     def forward(self, inputs: tuple[Tensor, ...], *, image_scale: float = 1.0) -> Tensor:
         """Compute the logits.
@@ -169,7 +189,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         for index, stage in zip(self.c1_in_index, self.decoder):
             width = stage.projection.in_channels
             x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))
-        return self.cls_seg(x)
+        return x if self.conv_seg is None else self.cls_seg(x)
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[SegDataSample]) -> dict:
         """Compute the losses, at the size of the labels or of the logits.

@@ -15,7 +15,7 @@ from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 from mmseg_deeplab_ext.specs.head_parts import Logits
 
 HEAD_PREFIX = HeadSpec.prefix
-LOGITS = f".{Logits.module}."
+LOGITS = f"{Logits.module}."
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -27,8 +27,8 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     - ``last_layer_gradient_multiplier``: factor on the learning rate of the decode head, on top of
       what the other keys make of it: with ``bias_lr_mult=2`` and a multiplier of 10 the bias of the
       logits trains at 20 times the rate.
-    - ``last_layers_contain_logits_only``: True takes the logits (``conv_seg``) alone; False is the
-      default.
+    - ``last_layers_contain_logits_only``: True takes the logits (``conv_seg``) alone, or the
+      decoder where its output is the logits; False is the default.
 
     MMEngine's ``custom_keys`` can't say this: a parameter that one of them matches is left out of
     all other rules, which take weight decay from norms and depthwise kernels.
@@ -66,9 +66,10 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if prefix:
             return
         names = {id(parameter): name for name, parameter in module.named_parameters()}
-        last = [group for group in params if self._is_last(names[id(group["params"][0])])]
+        spec = getattr(getattr(module, HeadSpec.key, None), "spec", None)
+        last = [group for group in params if self._is_last(names[id(group["params"][0])], spec)]
         if not last:
-            wanted = f"{HEAD_PREFIX}*{LOGITS}*" if self.logits_only else f"{HEAD_PREFIX}*"
+            wanted = f"{HEAD_PREFIX}*.{LOGITS}*" if self.logits_only else f"{HEAD_PREFIX}*"
             raise ConfigError(
                 f"last_layer_gradient_multiplier: the model has no trained parameter {wanted}; "
                 "leave the key out, or use MMEngine's custom_keys"
@@ -82,5 +83,9 @@ class LastLayerOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             logger="current",
         )
 
-    def _is_last(self, name: str) -> bool:
-        return name.startswith(HEAD_PREFIX) and (not self.logits_only or LOGITS in name)
+    def _is_last(self, name: str, spec: Any) -> bool:
+        if not name.startswith(HEAD_PREFIX) or not self.logits_only:
+            return name.startswith(HEAD_PREFIX)
+        if isinstance(spec, HeadSpec):
+            return spec.owns_last_layer(name[len(HEAD_PREFIX) :])
+        return f".{LOGITS}" in name

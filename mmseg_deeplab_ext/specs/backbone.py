@@ -200,8 +200,9 @@ class BackboneSpec:
             alike = (i for i, t in enumerate(self.taps) if i >= start and t.channels == wanted)
             found += [next(alike, len(self.taps))]
         if any(index >= len(self.taps) for index in found):
+            those = f"those that it can tap have {[tap.channels for tap in self.taps]}"
             raise CheckpointMismatchError(
-                f"the decoder taps features of {list(channels)} channels, but those of {self} "
-                f"that it can tap have {[tap.channels for tap in self.taps]}"
+                f"the decoder taps features of {list(channels)} channels of {self}, but "
+                f"{those if self.taps else 'that has none to tap, in TensorFlow neither'}"
             )
         return tuple(reversed(found))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Iterator
 
+from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.specs.backbone import (
     FUSED_BATCH_NORM_EPS,
     SCOPE,
@@ -16,7 +17,8 @@ from mmseg_deeplab_ext.specs.backbone import (
     BatchNorm,
     Shapes,
 )
-from mmseg_deeplab_ext.specs.head_parts import Aspp, Decoder, Logits, single
+from mmseg_deeplab_ext.specs.decoder import Decoder
+from mmseg_deeplab_ext.specs.head_parts import GATES, Aspp, Logits, single
 from mmseg_deeplab_ext.specs.rule import Rule
 
 HEAD_BATCH_NORM = BatchNorm(decay=0.9997, eps=FUSED_BATCH_NORM_EPS)
@@ -38,7 +40,8 @@ class HeadSpec:
     Attributes:
         context: what sees the surroundings of a pixel.
         decoder: the decoder; None for DeepLabv3.
-        logits: the last layer; None where it is left out on request.
+        logits: the last layer, which has no variables of its own where the decoder's output is the
+            logits; None where it is left out on request, such a decoder included.
     """
 
     context: Aspp
@@ -59,15 +62,22 @@ class HeadSpec:
         num_rates: int,
         aspp_channels: int | None = None,
         aspp_separable: bool = True,
+        aspp_squeeze_excite: str | None = None,
+        aspp_projection: bool = True,
         image_pooling: bool = True,
         c1_in_channels: tuple[int, ...] = (),
         c1_channels: tuple[int, ...] = (),
         decoder_separable: bool = True,
+        decoder_sum_merge: bool = False,
+        decoder_logits: bool = False,
     ) -> HeadSpec:
         """Turn the keys of a ``DeepLabV3PlusHead`` into parts.
 
         ``num_rates`` stands for ``dilations``; what is listed per decoder stage is a tuple here,
         empty for no decoder. ``num_classes=None`` leaves the last layer out.
+
+        Raises:
+            ConfigError: a combination that is impossible in TensorFlow too, or has no meaning.
         """
         context = Aspp(
             in_channels,
@@ -75,23 +85,41 @@ class HeadSpec:
             num_rates,
             separable=aspp_separable or not num_rates,
             image_pooling=image_pooling,
+            squeeze_excite=aspp_squeeze_excite,
+            projection=aspp_projection,
         )
         decoder = None
         if c1_in_channels:
             decoder = Decoder(
-                context.channels, channels, c1_in_channels, c1_channels, decoder_separable
+                context.out_channels,
+                channels,
+                c1_in_channels,
+                c1_channels,
+                separable=decoder_separable and not decoder_logits,
+                sum_merge=decoder_sum_merge,
+                is_logits=decoder_logits,
             )
-        return cls(context, decoder, num_classes and Logits(channels, num_classes) or None)
+        elif decoder_sum_merge or decoder_logits:
+            raise ConfigError(
+                f"decoder_sum_merge={decoder_sum_merge}, decoder_logits={decoder_logits}: there is "
+                "no decoder; name the channels of its tap in c1_in_channels"
+            )
+        logits = Logits(channels, num_classes) if num_classes else None
+        spec = cls(context, decoder, logits)
+        for problem in _contradictions(spec):
+            raise ConfigError(problem)
+        return spec
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> HeadSpec | None:
         """The head that the variables are; None if there is none."""
-        starts = (Logits.scope.partition("/")[0] + "/", *Aspp.scopes)
+        starts = (Logits.scope.partition("/")[0] + "/", Decoder.scope, *Aspp.scopes)
         if not any(name.startswith(starts) for name in shapes):
             return None
-        context, logits = Aspp.found_in(shapes), Logits.found_in(shapes)
+        context, classes = Aspp.found_in(shapes), Decoder.num_classes_in(shapes)
+        logits = Logits.found_in(shapes) if classes is None else Logits(classes, classes)
         decoder = Decoder.found_in(
-            shapes, in_channels=context.channels, channels=logits.in_channels
+            shapes, in_channels=context.out_channels, channels=logits.in_channels
         )
         return cls(context, decoder, logits)
 
@@ -117,18 +145,34 @@ class HeadSpec:
         """The official rates: 6, 12, 18 at output stride 16, twice that at 8, half that at 32."""
         return (1, *official_rates(output_stride, self.context.num_rates))
 
+    @property
+    def decoder_is_logits(self) -> bool:
+        """Whether the decoder's output is the logits; then the whole decoder is the last layer."""
+        return self.decoder is not None and self.decoder.is_logits
+
+    def owns_last_layer(self, name: str) -> bool:
+        """Whether a tensor or a variable, by its name in a head or in a file, is the last layer's.
+
+        Names of a whole segmentor are cut to the head's first.
+        """
+        last = Decoder if self.decoder_is_logits else Logits
+        return name.startswith((f"{last.module}.", last.scope))
+
     def rules(self) -> Iterator[Rule]:
         """All its variables, the last layer's if it is not left out."""
-        for part in (self.context, self.decoder, self.logits):
-            if part is not None:
-                yield from part.rules(self.prefix)
+        yield from self.context.rules(self.prefix)
+        if self.decoder and (self.logits or not self.decoder_is_logits):
+            yield from self.decoder.rules(self.prefix)
+        if self.logits and not self.decoder_is_logits:
+            yield from self.logits.rules(self.prefix)
 
     def options(self) -> dict[str, Any]:
         """The config keys that its weights decide; of ``dilations`` only the length is."""
         decoder = self.decoder.options() if self.decoder else {"c1_in_channels": 0}
+        channels = self.decoder.channels if self.decoder else self.context.out_channels
         return {
             "in_channels": self.context.in_channels,
-            "channels": (self.decoder or self.context).channels,
+            "channels": self.num_classes if self.decoder_is_logits else channels,
             "num_classes": self.num_classes,
             **self.context.options(),
             **decoder,
@@ -141,3 +185,33 @@ class HeadSpec:
         if self.decoder and backbone is not None:
             config["c1_in_index"] = single(backbone.tap_indices(self.tap_channels))
         return config
+
+
+def _contradictions(head: HeadSpec) -> Iterator[str]:
+    """What is wrong with the keys of a config, in sentences."""
+    context, decoder, width = head.context, head.decoder, head.context.out_channels
+    if context.squeeze_excite not in (None, *GATES):
+        yield f"aspp_squeeze_excite={context.squeeze_excite!r} must be None, {' or '.join(GATES)}"
+    if context.squeeze_excite and not context.image_pooling:
+        yield "aspp_squeeze_excite is made from the image pooling, which image_pooling=False omits"
+    if context.squeeze_excite and context.num_rates and not context.projection:
+        yield (
+            f"aspp_squeeze_excite has {context.channels} channels, {context.num_rates + 1} "
+            f"branches without aspp_projection {width}: use dilations=(1,), or the projection"
+        )
+    if not decoder and head.logits and head.logits.in_channels != width:
+        yield (
+            f"aspp_channels={context.channels} and channels={head.logits.in_channels} must be "
+            "equal in a head without decoder (c1_in_channels=0); without aspp_projection, "
+            f"channels must be those of all branches: {width}"
+        )
+    if decoder and decoder.sum_merge and {*decoder.projected} != {decoder.channels}:
+        yield (
+            f"c1_channels={single(decoder.projected)} must be channels={decoder.channels} where "
+            "both are added (decoder_sum_merge=True): leave c1_channels out"
+        )
+    if decoder and decoder.is_logits and head.num_classes not in (None, decoder.channels):
+        yield (
+            f"channels={decoder.channels} must be the number of classes, {head.num_classes}, where "
+            "the decoder's output is the logits (decoder_logits=True)"
+        )

@@ -1,11 +1,11 @@
-"""The parts of DeepLab's head: context, decoder, logits (``deeplab/model.py``).
+"""The parts of DeepLab's head around the decoder: context and logits (``deeplab/model.py``).
 
 Every part prints itself, lists its names and recognises itself in the variables of a file.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Iterator
 
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
@@ -16,6 +16,9 @@ from mmseg_deeplab_ext.specs.rule import (
     conv_rules,
     separable_module_rules,
 )
+
+GATES = ("sigmoid", "qsigmoid")
+"""Functions of a squeeze-and-excite; the second is ``q_sigmoid``, of straight lines."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Aspp:
         num_rates: number of atrous branches.
         separable: depthwise separable atrous branches; True where there are none.
         image_pooling: whether there is an image pooling branch.
+        squeeze_excite: one of ``GATES``: the image pooling multiplies what the others give; None:
+            it is one branch of the concatenation.
+        projection: whether the concatenation is projected.
     """
 
     in_channels: int
@@ -35,7 +41,11 @@ class Aspp:
     num_rates: int
     separable: bool = True
     image_pooling: bool = True
+    squeeze_excite: str | None = None
+    projection: bool = True
 
+    module: ClassVar[str] = "aspp"
+    """Its place in the head."""
     scopes: ClassVar[tuple[str, ...]] = ("aspp", "concat_projection/")
     """What names start with that only this context has."""
 
@@ -43,17 +53,33 @@ class Aspp:
         dense = "" if self.separable else "dense "
         branches = f"ASPP with {self.num_rates} {dense}atrous branches"
         pooling = f"{'' if self.image_pooling else 'no '}image pooling"
-        return f"{branches if self.num_rates else '1x1 branch'}, {pooling}"
+        gate = f" as squeeze-and-excite ({self.squeeze_excite})" * bool(self.squeeze_excite)
+        bare = ", no projection" * (not self.projection)
+        return f"{branches if self.num_rates else '1x1 branch'}, {pooling}{gate}{bare}"
 
     @property
     def concatenated(self) -> int:
-        """Channels of all branches together."""
-        return self.channels * (1 + self.num_rates + self.image_pooling)
+        """Channels of all concatenated branches together."""
+        pooled = self.image_pooling and self.squeeze_excite is None
+        return self.channels * (1 + self.num_rates + pooled)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of its output."""
+        return self.channels if self.projection else self.concatenated
+
+    @property
+    def is_mobilenet_v3s(self) -> bool:
+        """Whether it is what the published MobileNetV3 models have."""
+        return not (self.squeeze_excite is None or self.projection or self.num_rates)
 
     def rules(self, prefix: str) -> Iterator[Rule]:
         """Its variables; the tensors' names start with ``prefix``."""
-        aspp, pointwise = f"{prefix}aspp", (1, 1, self.in_channels, self.channels)
-        if self.image_pooling:
+        aspp, pointwise = f"{prefix}{self.module}", (1, 1, self.in_channels, self.channels)
+        if self.squeeze_excite is not None:
+            pooling = f"{aspp}.image_pooling.conv.conv"
+            yield from conv_rules("image_pooling", pooling, shape=pointwise, bias=True)
+        elif self.image_pooling:
             yield from conv_module_rules(
                 "image_pooling", f"{aspp}.image_pooling.conv", shape=pointwise
             )
@@ -62,24 +88,42 @@ class Aspp:
         for i in range(1, self.num_rates + 1):
             shape = (3, 3, self.in_channels, self.channels)
             yield from branch_rules(f"aspp{i}", f"{aspp}.branches.{i}", shape=shape)
-        shape = (1, 1, self.concatenated, self.channels)
-        yield from conv_module_rules("concat_projection", f"{aspp}.projection", shape=shape)
+        if self.projection:
+            shape = (1, 1, self.concatenated, self.channels)
+            yield from conv_module_rules("concat_projection", f"{aspp}.projection", shape=shape)
 
     @classmethod
     def found_in(cls, shapes: Shapes) -> Aspp:
-        """The context that the variables are."""
+        """The context that the variables are.
+
+        They don't tell which function gates: it is taken for that of the published models, if it is
+        what those have.
+        """
         separable = "aspp1_depthwise/depthwise_weights" in shapes
         branch = "aspp{}_depthwise/depthwise_weights" if separable else "aspp{}/weights"
         num_rates = 0
         while branch.format(num_rates + 1) in shapes:
             num_rates += 1
-        return cls(
+        projection = any(name.startswith("concat_projection/") for name in shapes)
+        found = cls(
             in_channels=kernel_shape(shapes, "aspp0/weights")[2],
-            channels=kernel_shape(shapes, "concat_projection/weights")[3],
+            channels=kernel_shape(
+                shapes, "concat_projection/weights" if projection else "aspp0/weights"
+            )[3],
             num_rates=num_rates,
             separable=separable or not num_rates,
             image_pooling="image_pooling/weights" in shapes,
+            squeeze_excite="sigmoid" if "image_pooling/biases" in shapes else None,
+            projection=projection,
         )
+        return replace(found, squeeze_excite="qsigmoid") if found.is_mobilenet_v3s else found
+
+    @property
+    def assumption(self) -> str | None:
+        """What :meth:`found_in` had to assume, if anything."""
+        if self.squeeze_excite is None:
+            return None
+        return f"aspp_squeeze_excite={self.squeeze_excite!r} (no variable tells its function)"
 
     def options(self) -> dict[str, Any]:
         """Config keys, in their order."""
@@ -87,81 +131,8 @@ class Aspp:
             "aspp_channels": self.channels,
             "aspp_separable": self.separable,
             "image_pooling": self.image_pooling,
-        }
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """The decoder of DeepLabv3+: stages that refine a feature with taps of the backbone.
-
-    Attributes:
-        in_channels: channels of the context's output.
-        channels: output channels of every stage.
-        tap_channels: channels of the tap of every stage, coarse to fine.
-        projected: channels that each is projected to.
-        separable: depthwise separable 3x3 convolutions.
-    """
-
-    in_channels: int
-    channels: int
-    tap_channels: tuple[int, ...]
-    projected: tuple[int, ...]
-    separable: bool = True
-
-    def __str__(self) -> str:
-        count = len(self.tap_channels)
-        return f"{'' if self.separable else 'dense '}decoder of {count} stage{'s' * (count > 1)}"
-
-    @property
-    def stages(self) -> tuple[tuple[int, int, int], ...]:
-        """Input channels, tap channels and projected channels of every stage."""
-        inputs = (self.in_channels, *[self.channels] * (len(self.tap_channels) - 1))
-        return tuple(zip(inputs, self.tap_channels, self.projected))
-
-    def rules(self, prefix: str) -> Iterator[Rule]:
-        """Its variables; the tensors' names start with ``prefix``."""
-        for number, (inputs, tap, projected) in enumerate(self.stages):
-            suffix, stage = f"_{number}" if number else "", f"{prefix}decoder.{number}"
-            yield from conv_module_rules(
-                f"decoder/feature_projection0{suffix}",
-                f"{stage}.projection",
-                shape=(1, 1, tap, projected),
-            )
-            dense = f"decoder/decoder_conv0{suffix}/decoder_conv0{suffix}"
-            for i, width in enumerate((inputs + projected, self.channels)):
-                shape = (3, 3, width, self.channels)
-                if self.separable:
-                    tf_scope = f"decoder/decoder_conv{i}{suffix}"
-                    yield from separable_module_rules(tf_scope, f"{stage}.convs.{i}", shape=shape)
-                else:
-                    yield from conv_module_rules(
-                        f"{dense}_{i + 1}", f"{stage}.convs.{i}", shape=shape
-                    )
-
-    @classmethod
-    def found_in(cls, shapes: Shapes, *, in_channels: int, channels: int) -> Decoder | None:
-        """The decoder that the variables are; None if there is none."""
-        names: list[str] = []
-        while (
-            name := f"decoder/feature_projection0{f'_{len(names)}' if names else ''}/weights"
-        ) in shapes:
-            names.append(name)
-        if not names:
-            return None
-        return cls(
-            in_channels=in_channels,
-            channels=channels,
-            tap_channels=tuple(kernel_shape(shapes, name)[2] for name in names),
-            projected=tuple(kernel_shape(shapes, name)[3] for name in names),
-            separable="decoder/decoder_conv0_depthwise/depthwise_weights" in shapes,
-        )
-
-    def options(self) -> dict[str, Any]:
-        """Config keys, in their order."""
-        return {
-            "c1_in_channels": single(self.tap_channels),
-            "c1_channels": single(self.projected),
-            "decoder_separable": self.separable,
+            **({"aspp_squeeze_excite": self.squeeze_excite} if self.squeeze_excite else {}),
+            **({} if self.projection else {"aspp_projection": False}),
         }
 
 
@@ -180,14 +151,6 @@ class Logits:
     scope: ClassVar[str] = "logits/semantic/"
     module: ClassVar[str] = "conv_seg"
     """Its place in the head, as in every head of MMSegmentation."""
-
-    @classmethod
-    def owns(cls, name: str) -> bool:
-        """Whether a tensor or a variable, by its name in a head or in a file, is the last layer's.
-
-        Names of a whole segmentor are cut to the head's first.
-        """
-        return name.startswith((f"{cls.module}.", cls.scope))
 
     def rules(self, prefix: str) -> Iterator[Rule]:
         """Its variables; the tensors' names start with ``prefix``."""

@@ -35,16 +35,19 @@ def multiplier_of(
         nominal: those at multiplier 1.
         divisor: what the width was rounded to.
     """
-    low, high = ((last_width + half * divisor) / nominal for half in (-0.5, 0.5))
+    low, high = ((last_width + off * divisor) / nominal for off in (-1, 1))
     candidates = [
         number / one
         for one in (20, 100, 1000, 10000)
         for number in range(max(1, math.ceil(low * one)), math.ceil(high * one))
     ]
+    candidates += [number / 20 for number in range(1, 41)]  # where the last width is what is odd
+    found: dict[float, int] = {}
     for candidate in candidates:
-        if not differences(shapes, rules(candidate)):
+        found[candidate] = differences(shapes, rules(candidate))
+        if not found[candidate]:
             return candidate
-    return min(candidates, key=lambda candidate: differences(shapes, rules(candidate)))
+    return min(candidates, key=found.__getitem__)
 
 
 def differences(shapes: Shapes, rules: Iterable[Rule]) -> int:

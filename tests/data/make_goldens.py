@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-BUILT = ("r18", "r50", "r101", "mnv2", "x")
-INVENTORIES = ("resnet_v1_*.json", "mobilenet_v2__*.json", "xception_*__[iv]*.json")
-LATER = (
-    "bounded dpc summerge decoder_is_logits squeeze_excite v2style noaspp imagepyramid multiscale "
-    "flip export nearestpred"
-).split()
+BUILT = ("r18", "r50", "r101", "mnv2", "mnv3", "edgetpu", "x")
+INVENTORIES = (
+    "resnet_v1_*.json",
+    "mobilenet_v2__*.json",
+    "mobilenet_v3_*.json",
+    "mobilenet_edgetpu__*.json",
+    "xception_*__[iv]*.json",
+)
+LATER = ("bounded dpc v2style noaspp imagepyramid multiscale flip export nearestpred").split()
 SAMPLES = 60
 
 

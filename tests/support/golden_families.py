@@ -1,19 +1,25 @@
 """What the golden files' options say of a backbone: which of ours it is, and its inner outputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from mmcv.cnn import ConvModule
 
 import mmseg_deeplab_ext
-from mmseg_deeplab_ext.specs import BACKBONES, MobileNetV2Spec, ResNetV1Spec, XceptionSpec
+from mmseg_deeplab_ext.layers.hard_swish import HardSwish
+from mmseg_deeplab_ext.layers.inverted_residual import LastConv
+from mmseg_deeplab_ext.layers.quantised_sigmoid import quantised_sigmoid
+from mmseg_deeplab_ext.specs import BACKBONES, ResNetV1Spec, XceptionSpec
+from mmseg_deeplab_ext.specs.mobilenet import MobileNetSpec
 
 
 def spec_of(options):
     """Our backbone for the options of a golden file."""
     variant = options["model_variant"]
     alike = [s for family in BACKBONES for s in family.published() if s.model_variant == variant]
-    if isinstance(alike[0], MobileNetV2Spec):
-        return MobileNetV2Spec(options.get("depth_multiplier", 1.0))
+    if isinstance(alike[0], MobileNetSpec):
+        return replace(alike[0], widen_factor=options.get("depth_multiplier", 1.0))
     (spec,) = alike
     return spec
 
@@ -86,18 +92,69 @@ def _inside(unit, scope):
     for number, conv in enumerate(unit.convs, start=1):
         half = f"{scope}/separable_conv{number}"
         atrous = "/BatchToSpaceND" * (conv.depthwise_conv.dilation != (1, 1))
-        yield from _of_a_conv(conv.depthwise_conv, f"{half}_depthwise", f"depthwise{atrous}")
-        yield from _of_a_conv(conv.pointwise_conv, f"{half}_pointwise", "Conv2D")
+        yield from of_a_conv(conv.depthwise_conv, f"{half}_depthwise", f"depthwise{atrous}")
+        yield from of_a_conv(conv.pointwise_conv, f"{half}_pointwise", "Conv2D")
         yield conv, f"{scope}/Relu{f'_{number - 1}' * (number > 1)}", _input
     if isinstance(unit.shortcut, ConvModule):
-        yield from _of_a_conv(unit.shortcut, f"{scope}/shortcut", "Conv2D")
+        yield from of_a_conv(unit.shortcut, f"{scope}/shortcut", "Conv2D")
 
 
-def _of_a_conv(module, scope, kernel):
+def of_a_conv(module, scope, kernel):
+    """The tensors of a convolution with batch norm, whose own is called ``kernel``."""
     yield module.conv, f"{scope}/{kernel}", _output
     yield module.bn, f"{scope}/BatchNorm/FusedBatchNormV3", _output
     if module.with_activation:
-        yield module, f"{scope}/Relu", _output
+        swish = isinstance(module.activate, HardSwish)
+        yield module, f"{scope}/{'hard_swish/mul_1' if swish else 'Relu'}", _output
 
 
-_INNER_OUTPUTS = {ResNetV1Spec: _of_a_resnet, XceptionSpec: _of_an_xception}
+def _of_a_mobilenet(backbone):
+    """Every layer, and every tensor inside the units."""
+    scope = f"t/{backbone.spec.scope}"
+    yield backbone.stem, "ep/layer_1", _output
+    yield from of_a_conv(backbone.stem[0], f"{scope}/Conv", "Conv2D")
+    units = [
+        pair
+        for name, specs in zip(backbone.layer_names, backbone.spec.blocks)
+        for pair in zip(getattr(backbone, name), specs)
+    ]
+    for number, (unit, spec) in enumerate(units, start=2):
+        yield unit, f"ep/layer_{number}", _first_output
+        if isinstance(unit, LastConv):
+            yield unit.conv, f"{scope}/{spec.name}/Conv2D", _output
+            yield unit.bn, f"{scope}/{spec.name}/BatchNorm/FusedBatchNormV3", _output
+        else:
+            yield from _inside_a_mobile_unit(unit, f"{scope}/{spec.name}")
+
+
+def _inside_a_mobile_unit(unit, scope):
+    if unit.expand is not None:
+        yield from of_a_conv(unit.expand, f"{scope}/expand", "Conv2D")
+    if unit.depthwise is not None:
+        atrous = "/BatchToSpaceND" * (unit.depthwise.conv.dilation != (1, 1))
+        yield from of_a_conv(unit.depthwise, f"{scope}/depthwise", f"depthwise{atrous}")
+    if unit.squeeze_excite is not None:
+        yield from _of_a_squeeze_excite(unit.squeeze_excite, f"{scope}/squeeze_excite")
+    yield from of_a_conv(unit.project, f"{scope}/project", "Conv2D")
+    if unit.adds_input:
+        yield unit, f"{scope}/add", _first_output
+
+
+def _of_a_squeeze_excite(module, scope):
+    yield module.conv1, f"{scope}/Mean", _input
+    yield module, f"{scope}/mul", _output
+    for name, conv in (("Conv", module.conv1.conv), ("Conv_1", module.conv2.conv)):
+        bias = conv.bias.detach()[:, None, None]
+        yield conv, f"{scope}/{name}/Conv2D", lambda args, out, bias=bias: out - bias
+        yield conv, f"{scope}/{name}/BiasAdd", _output
+    yield module.conv1, f"{scope}/Conv/Relu", _output
+    gate = f"{scope}/Conv_1"
+    yield module.conv2, f"{gate}/Relu6", lambda args, out: torch.nn.functional.relu6(out + 3)
+    yield module.conv2, f"{gate}/mul", lambda args, out: quantised_sigmoid(out)
+
+
+_INNER_OUTPUTS = {
+    ResNetV1Spec: _of_a_resnet,
+    XceptionSpec: _of_an_xception,
+    MobileNetSpec: _of_a_mobilenet,
+}

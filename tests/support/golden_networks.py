@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
 from mmseg_deeplab_ext.specs.network import rules_of_model
 from mmseg_deeplab_ext.specs.rule import Rule
-from tests.support import golden_families
+from tests.support import golden_families, golden_heads
 from tests.support.deterministic import value
 
 TAP_INDEX = {4: 0, 8: 1, 16: 2}
@@ -52,7 +52,12 @@ def build_head(options):
     pool_crop = options.get("image_pooling_crop_size")
     image_pooling = options.get("add_image_level_feature", True)
     if pool_crop:
-        image_pooling = dict(crop_size=pool_crop, output_stride=options["output_stride"])
+        stride = options.get("image_pooling_stride", (1, 1))
+        image_pooling = dict(
+            crop_size=pool_crop, output_stride=options["output_stride"], stride=stride
+        )
+    gated = options.get("aspp_with_squeeze_and_excitation")
+    gate = "qsigmoid" if options.get("image_se_uses_qsigmoid") else "sigmoid"
     return DeepLabV3PlusHead(
         widths[-1],
         options.get("decoder_filters", 256) if strides else aspp_channels,
@@ -60,10 +65,14 @@ def build_head(options):
         dilations=(1, *(options["atrous_rates"] or ())),
         aspp_channels=aspp_channels,
         aspp_separable=options.get("aspp_with_separable_conv", True),
+        aspp_squeeze_excite=gate if gated else None,
+        aspp_projection=options.get("aspp_with_concat_projection", True),
         image_pooling=image_pooling,
         c1_in_index=taps,
         c1_in_channels=[widths[tap] for tap in taps] or 0,
         decoder_separable=options.get("decoder_use_separable_conv", True),
+        decoder_sum_merge=options.get("decoder_use_sum_merge", False),
+        decoder_logits=options.get("decoder_output_is_logits", False),
     )
 
 
@@ -115,6 +124,10 @@ class GoldenNetwork(nn.Module):
             for module, array, pick in golden_families.inner_outputs(self.backbone)
         ]
         if self.options["mode"] == "network":
+            handles += [
+                keep(module, array, pick)
+                for module, array, pick in golden_heads.inner_outputs(self.decode_head)
+            ]
             handles.append(keep(self.decode_head.aspp, "aspp_out"))
             handles += [keep(stage, "decoder_out") for stage in self.decode_head.decoder]
         features = self.backbone(x)

@@ -2,6 +2,7 @@
 
 python -m tests.support.tensorflow_peer read PREFIX             prints what TensorFlow reads (JSON)
 python -m tests.support.tensorflow_peer write PREFIX FUNCTION   writes the tensors of tensors.py
+python -m tests.support.tensorflow_peer freeze NPZ GRAPH KIND   freezes a graph with its variables
 """
 
 from __future__ import annotations
@@ -38,6 +39,20 @@ def write_with_tensorflow(prefix, function: str) -> None:
     _call("write", prefix, function)
 
 
+def freeze_with_tensorflow(values, graph, kind: str) -> None:
+    """Let TensorFlow build the layers that variables belong to, and freeze the graph.
+
+    Args:
+        values: the variables, under slim's names.
+        graph: the file to write.
+        kind: "reference" or "resource" variables, or "folded": batch norms folded afterwards by
+            TensorFlow's own tool.
+    """
+    arrays = Path(graph).with_suffix(".npz")
+    np.savez(arrays, **values)
+    _call("freeze", arrays, graph, kind)
+
+
 def _call(*arguments):
     command = (PYTHON, "-m", "tests.support.tensorflow_peer", *arguments)
     return run_command(*command, cwd=REPO, TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
@@ -66,6 +81,51 @@ def _write(prefix: str, function: str) -> None:
     )
 
 
+def _freeze(arrays: str, graph: str, kind: str) -> None:
+    import tensorflow as tf
+    from tensorflow.python.tools.optimize_for_inference_lib import optimize_for_inference
+
+    with np.load(arrays) as loaded, tf.compat.v1.Session(graph=tf.Graph()) as session:
+        variables = {
+            name: tf.compat.v1.get_variable(
+                name, initializer=loaded[name], use_resource=kind == "resource"
+            )
+            for name in loaded.files
+        }
+        outputs = [_layer(tf, variables, name) for name in variables if name.endswith("weights")]
+        tf.add_n(outputs, name="output")
+        session.run(tf.compat.v1.global_variables_initializer())
+        frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
+            session, session.graph_def, ["output"]
+        )
+    if kind == "folded":
+        frozen = optimize_for_inference(frozen, [], ["output"], tf.float32.as_datatype_enum)
+    Path(graph).write_bytes(frozen.SerializeToString())
+
+
+def _layer(tf, variables: dict, name: str):
+    """A number that a convolution, its bias and its batch norm gave, named as slim names them."""
+    scope = name.rpartition("/")[0]
+    kernel = variables[name]
+    image = tf.zeros([1, 4, 4, kernel.shape[2]], name=f"{scope}/input")
+    if name.endswith("depthwise_weights"):
+        result = tf.nn.depthwise_conv2d(image, kernel, [1] * 4, "SAME", name=f"{scope}/depthwise")
+    else:
+        result = tf.nn.conv2d(image, kernel, 1, "SAME", name=f"{scope}/Conv2D")
+    if f"{scope}/biases" in variables:
+        result = tf.nn.bias_add(result, variables[f"{scope}/biases"], name=f"{scope}/BiasAdd")
+    if f"{scope}/BatchNorm/gamma" in variables:
+        names = ("gamma", "beta", "moving_mean", "moving_variance")
+        result, _, _ = tf.compat.v1.nn.fused_batch_norm(
+            result,
+            *(variables[f"{scope}/BatchNorm/{each}"] for each in names),
+            epsilon=1e-3,
+            is_training=False,
+            name=f"{scope}/BatchNorm/FusedBatchNorm",
+        )
+    return tf.reduce_sum(result)
+
+
 def _tf_dtype(tf, value: np.ndarray):
     return tf.string if value.dtype == object else tf.as_dtype(value.dtype)
 
@@ -74,4 +134,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "read":
         print(json.dumps(_read(sys.argv[2])))
     else:
-        _write(*sys.argv[2:])
+        {"write": _write, "freeze": _freeze}[sys.argv[1]](*sys.argv[2:])

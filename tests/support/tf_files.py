@@ -13,16 +13,33 @@ from tests.support.deterministic import value
 cached_value = functools.lru_cache(maxsize=None)(value)
 
 
-def head(in_channels, *, num_classes=21, num_rates=0, taps=(), **others):
+def head(
+    in_channels, *, channels=256, num_classes=21, num_rates=0, taps=(), projected=48, **others
+):
     """A head of the official width; depthwise separable, with image pooling."""
     return HeadSpec.of(
         in_channels=in_channels,
-        channels=256,
+        channels=channels,
         num_classes=num_classes,
         num_rates=num_rates,
         c1_in_channels=tuple(taps),
-        c1_channels=(48,) * len(taps),
+        c1_channels=(projected,) * len(taps),
         **others,
+    )
+
+
+def head_with_logits_decoder(in_channels, *, taps, num_classes=19, **others):
+    """The head of the published MobileNetV3 models."""
+    kind = dict(decoder_sum_merge=True, decoder_logits=True, aspp_projection=False)
+    return head(
+        in_channels,
+        channels=num_classes,
+        aspp_channels=128,
+        aspp_squeeze_excite="qsigmoid",
+        num_classes=num_classes,
+        taps=taps,
+        projected=num_classes,
+        **{**kind, **others},
     )
 
 
@@ -50,9 +67,9 @@ def write_network(prefix, network, **more):
     return tensors
 
 
-def packed(folder):
+def packed(folder, *, compresslevel=1):
     """A folder as a ``.tar.gz``, under its own name, as the model zoo has them."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=compresslevel) as tar:
         tar.add(str(folder), arcname=folder.name)
     return buffer.getvalue()

@@ -121,8 +121,8 @@ def test_of_one_checkpoint_the_state_file_does_not_matter(tmp_path):
         assert checkpoint["global_step"] == 30000
 
 
-def test_an_archive_with_a_frozen_graph_only_is_an_error_that_says_so(tmp_path):
-    with pytest.raises(CheckpointNotFoundError, match="a frozen graph only.*frozen_inference"):
+def test_an_archive_without_a_checkpoint_is_an_error_that_says_so(tmp_path):
+    with pytest.raises(CheckpointFormatError, match=r"zoo\.tar\.gz/deeplab_voc/frozen_inference"):
         open_checkpoint(pack(tmp_path / "zoo.tar.gz", FROZEN))
     with pytest.raises(CheckpointNotFoundError, match="no files that look like one.*: none"):
         open_checkpoint(pack(tmp_path / "zoo.tar.gz", {}))

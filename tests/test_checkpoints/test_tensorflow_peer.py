@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from mmseg_deeplab_ext.checkpoints import open_checkpoint
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
+from mmseg_deeplab_ext.conversion.plan import make_plan
+from mmseg_deeplab_ext.errors import CheckpointUnsupportedError
 from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 from mmseg_deeplab_ext.specs.network import NetworkSpec
@@ -14,9 +17,11 @@ from tests.support.golden_files import MANIFEST
 from tests.support.tensorflow_peer import (
     PYTHON,
     describe,
+    freeze_with_tensorflow,
     read_with_tensorflow,
     write_with_tensorflow,
 )
+from tests.support.tf_files import MNV2_VOC, variables
 from tests.test_checkpoints.test_writer import BY_TENSORFLOW, content
 
 pytestmark = [
@@ -73,3 +78,24 @@ def test_tensorflow_writes_the_same_files(tmp_path, function):
     assert content(tmp_path / "ours") == content(tmp_path / "theirs")
     if function == "every_kind":
         assert content(tmp_path / "theirs") == content(BY_TENSORFLOW)
+
+
+@pytest.mark.parametrize("kind", ["reference", "resource"])
+def test_a_graph_that_tensorflow_froze_gives_its_variables_bit_for_bit(tmp_path, kind):
+    values = variables(MNV2_VOC)
+    freeze_with_tensorflow(values, tmp_path / "frozen.pb", kind)
+    with open_checkpoint(tmp_path / "frozen.pb") as checkpoint:
+        assert descriptions(checkpoint) == descriptions(values)
+        plan = make_plan({name: checkpoint.shape(name) for name in checkpoint})
+    assert plan.network == MNV2_VOC
+    assert not plan.ignored
+
+
+def test_a_graph_whose_batch_norms_tensorflow_folded_is_refused_with_the_reason(tmp_path):
+    freeze_with_tensorflow(variables(MNV2_VOC), tmp_path / "folded.pb", "folded")
+    with open_checkpoint(tmp_path / "folded.pb") as checkpoint:
+        shapes = {name: checkpoint.shape(name) for name in checkpoint}
+    with pytest.raises(
+        CheckpointUnsupportedError, match="folded into .* kernels and Mobilenet.*_bn_offset"
+    ):
+        make_plan(shapes)

@@ -186,6 +186,19 @@ def test_an_archive_that_the_server_does_not_have_is_named(
     assert len(server.requests) == 1
 
 
+def test_a_download_that_fails_says_how_to_bring_the_file_by_hand(
+    server: FileServer, tmp_path: Path
+) -> None:
+    server.files.clear()
+    with pytest.raises(CheckpointNotFoundError) as caught:
+        fetch(NAME, folder=tmp_path)
+    assert server.url(ARCHIVE) in str(caught.value)
+    assert f"fetch {ARCHIVE} from there on another machine, put it into {tmp_path}" in str(
+        caught.value
+    )
+    assert f"in place of tf-zoo://{NAME} (tf:///FOLDER/{ARCHIVE})" in str(caught.value)
+
+
 def test_a_server_that_is_gone_is_named(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,7 +280,7 @@ def test_every_entry_has_a_name_and_a_file_of_its_own() -> None:
     assert len(ZOO) == 24
     assert len({entry.name for entry in ZOO}) == len({entry.file for entry in ZOO}) == len(ZOO)
     assert all(find_entry(entry.name) is entry for entry in ZOO)
-    assert sum(entry.unsupported is None for entry in ZOO) == 18
+    assert sum(entry.unsupported is None for entry in ZOO) == 20
 
 
 def test_the_command_lists_every_entry_in_aligned_columns(

@@ -17,12 +17,14 @@ from mmseg_deeplab_ext.errors import (
 )
 from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
 from mmseg_deeplab_ext.specs.network import NetworkSpec
+from tests.support.graph_files import frozen
 from tests.support.tf_files import (
     MNV2_ADE,
     MNV2_VOC,
     R18_BETA,
     R18_BETA_IMAGENET,
     head,
+    head_with_logits_decoder,
     variables,
     write_network,
 )
@@ -298,6 +300,26 @@ def test_dropped_logits_leave_the_last_layer_as_it_was(segmentor):
     )
 
 
+def test_a_decoder_that_makes_the_logits_is_dropped_with_them(tmp_path):
+    network = NetworkSpec(MNV2_VOC.backbone, head_with_logits_decoder(160, taps=[96]))
+    write_network(tmp_path / "model", network)
+    model = build(network, num_classes=7, channels=7)
+    before = copy.deepcopy(model.decode_head.decoder.state_dict())
+    message = r"19 classes(.|\n)*channels=19 \(now 7\); num_classes=19 \(now 7\).*\n.*drop_logits"
+    with pytest.raises(CheckpointMismatchError, match=message):
+        load_checkpoint(model, f"tf://{tmp_path}/model")
+    load_checkpoint(model, f"tf://{tmp_path}/model?drop_logits=true")
+    for name, value in model.decode_head.decoder.state_dict().items():
+        assert torch.equal(value, before[name])
+    projected = variables(network)["aspp0/weights"]
+    assert np.array_equal(
+        model.decode_head.aspp.branches[0].conv.weight.detach()[:, :, 0, 0], projected[0, 0].T
+    )
+    same = build(network)
+    load_checkpoint(same, f"tf://{tmp_path}/model")
+    check_values(same, network)
+
+
 def test_moving_averages_are_an_option_of_the_address(tmp_path):
     tensors = variables(MNV2_VOC)
     averages = {f"{k}/ExponentialMovingAverage": v + 1 for k, v in tensors.items()}
@@ -344,3 +366,63 @@ def test_a_variable_of_another_shape_than_its_network_is_named(tmp_path):
     write_checkpoint(tmp_path / "odd", {**tensors, name: tensors[name][:100]})
     with pytest.raises(CheckpointMismatchError, match=rf"{name} \[100\] instead of \[256\]"):
         load_checkpoint(build(MNV2_VOC), f"tf://{tmp_path}/odd")
+
+
+def test_a_scope_that_was_renamed_is_an_option_of_the_address(tmp_path):
+    renamed = {f"net/{name}": value for name, value in variables(MNV2_VOC).items()}
+    write_checkpoint(tmp_path / "renamed", {**renamed, "other/x": np.zeros(3, np.float32)})
+    model = build(MNV2_VOC)
+    with pytest.raises(CheckpointMismatchError, match=r"an address \?scope=net= at its end"):
+        load_checkpoint(model, f"tf://{tmp_path}/renamed")
+    load_checkpoint(model, f"tf://{tmp_path}/renamed?scope=net=&ignore=other/")
+    check_values(model, MNV2_VOC)
+
+
+UNKNOWN_HEADS = {
+    "a part of a head": {"aspp0/weights": (1, 1, 160, 256), "logits/semantic/biases": (91,)},
+    "no logits": {"decoder/feature_projection0/weights": (1, 1, 144, 48)},
+    "another head": {"fpn/lateral/weights": (1, 1, 160, 64), "fpn/lateral/weights/Momentum": (3,)},
+}
+
+
+@pytest.fixture(params=UNKNOWN_HEADS)
+def backbone_with_another_head(request, tmp_path):
+    backbone = variables(NetworkSpec(MNV2_VOC.backbone))
+    others = {k: np.ones(shape, np.float32) for k, shape in UNKNOWN_HEADS[request.param].items()}
+    slots = {f"{name}/Momentum": value for name, value in backbone.items()}
+    write_checkpoint(tmp_path / "other", {**backbone, **slots, **others})
+    return f"tf://{tmp_path}/other"
+
+
+def test_a_backbone_is_loaded_whatever_head_the_file_has(backbone_with_another_head):
+    config = MNV2_VOC.configs()["backbone"]
+    backbone = MODELS.build(dict(config, init_cfg=pretrained(backbone_with_another_head)))
+    backbone.init_weights()
+    check_values(backbone, NetworkSpec(MNV2_VOC.backbone), "backbone.")
+
+
+@pytest.mark.parametrize("part", ["decode_head", "segmentor"])
+def test_whoever_needs_the_head_is_told_what_is_wrong_with_it(backbone_with_another_head, part):
+    configs = MNV2_VOC.configs()
+    config = configs[part] if part in configs else dict(type="EncoderDecoder", **configs)
+    module = MODELS.build(dict(config, init_cfg=pretrained(backbone_with_another_head)))
+    with pytest.raises(CheckpointMismatchError, match="kernel|not completely"):
+        module.init_weights()
+
+
+def test_a_damaged_backbone_is_refused_whatever_the_head_is(tmp_path):
+    tensors = variables(MNV2_VOC)
+    del tensors["MobilenetV2/Conv/weights"], tensors["aspp0/weights"]
+    write_checkpoint(tmp_path / "damaged", tensors)
+    backbone = MODELS.build(
+        dict(MNV2_VOC.configs()["backbone"], init_cfg=pretrained(f"tf://{tmp_path}/damaged"))
+    )
+    with pytest.raises(CheckpointMismatchError, match="aspp0/weights"):
+        backbone.init_weights()
+
+
+def test_a_frozen_graph_is_loaded_as_a_checkpoint(tmp_path):
+    (tmp_path / "frozen_inference_graph.pb").write_bytes(frozen(variables(MNV2_VOC)))
+    model = build(MNV2_VOC)
+    load_checkpoint(model, f"tf://{tmp_path}/frozen_inference_graph.pb")
+    check_values(model, MNV2_VOC)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mmseg_deeplab_ext.conversion.plan import make_plan
-from mmseg_deeplab_ext.errors import CheckpointMismatchError
+from mmseg_deeplab_ext.errors import CheckpointMismatchError, CheckpointUnsupportedError
 from tests.support.tf_files import MNV2_VOC, R18_BETA_IMAGENET, variables
 
 EMA = "ExponentialMovingAverage"
@@ -68,6 +68,13 @@ def test_the_ranges_of_8_bit_training_are_counted_and_left_out(shapes):
     assert plan.network == MNV2_VOC
     assert set(plan.ignored) == set(ranges)
     assert "7 ignored: range of 8-bit (quantisation-aware) training" in plan.report()
+
+
+def test_a_graph_whose_batch_norms_were_folded_is_refused_with_the_reason(shapes):
+    folded = {name: shape for name, shape in shapes.items() if "BatchNorm" not in name}
+    folded["MobilenetV2/Conv/Conv2D_bn_offset"] = (16,)
+    with pytest.raises(CheckpointUnsupportedError, match=r"folded into .* MobilenetV2/Conv/Conv2D"):
+        make_plan(folded)
 
 
 @pytest.mark.parametrize(

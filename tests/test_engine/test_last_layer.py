@@ -66,6 +66,29 @@ def test_only_the_logits_train_at_the_multiple_if_asked(model):
     assert last == {"decode_head.conv_seg.weight", "decode_head.conv_seg.bias"}
 
 
+def test_a_decoder_whose_output_is_the_logits_is_the_last_layer():
+    head = dict(
+        type="mmseg_deeplab_ext.DeepLabV3PlusHead",
+        in_channels=512,
+        channels=3,
+        aspp_channels=8,
+        c1_in_channels=64,
+        num_classes=3,
+        decoder_sum_merge=True,
+        decoder_logits=True,
+    )
+    backbone = dict(type="mmseg_deeplab_ext.ResNetV1Beta", depth=18)
+    model = MODELS.build(dict(type="EncoderDecoder", backbone=backbone, decode_head=head))
+    multiplied = groups(
+        model, **OFFICIAL, last_layer_gradient_multiplier=10, last_layers_contain_logits_only=True
+    )
+    assert {name: rates for name, rates in multiplied.items() if rates[0] > 2} == {
+        f"decode_head.decoder.0.{layer}.{kind}": rates
+        for layer in ("projection", "convs.0")
+        for kind, rates in (("weight", (10, 1)), ("bias", (20, 0)))
+    }
+
+
 def test_custom_keys_of_mmengine_are_multiplied_too(model):
     found = groups(
         model,

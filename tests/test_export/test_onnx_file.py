@@ -16,9 +16,16 @@ from tests.test_export.conftest import MOBILENET, NO_PADDING, files_beside
 
 RESNET = MOBILENET.replace('MobileNetV2"', 'ResNetV1Beta", depth=18, multi_grid=(1, 2)')
 RESNET = RESNET.replace("=320", "=512").replace("=144", "=64")
+MOBILENET_V3 = MOBILENET.replace('NetV2"', 'NetV3", arch="small", output_stride=16')
+MOBILENET_V3 = MOBILENET_V3.replace("=320", "=288").replace("=144", "=16")
+EDGETPU = MOBILENET.replace('MobileNetV2"', 'MobileNetEdgeTPU", widen_factor=0.75')
+EDGETPU = EDGETPU.replace("=320", "=960").replace("=256", "=128").replace("(1, 6, 12, 18)", "(1,)")
+EDGETPU = EDGETPU.replace("num_classes=21", "num_classes=19").replace("c1_in_channels=144,", "")
 
 CONFIGS = {
     "mnv2": ("mnv2_v3plus_os16_65x97", MOBILENET),
+    "mnv3": ("mnv3_small_v3plus_os16_64x96", MOBILENET_V3),
+    "edgetpu": ("edgetpu_slim_os16_129x129", EDGETPU),
     "r18b": ("r18b_v3plus_os16_65x97", RESNET),
     "no-padding": ("mnv2_v3plus_os16_65x97", MOBILENET + NO_PADDING),
 }

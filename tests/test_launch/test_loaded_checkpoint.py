@@ -108,6 +108,17 @@ def test_another_number_of_atrous_branches_names_the_key():
         check(branches(1), model=model)
 
 
+def test_classes_are_counted_in_a_decoder_that_makes_the_logits_too():
+    name = "decode_head.decoder.0.convs.0.weight"
+    loaded = checkpoint()
+    loaded["state_dict"][name] = torch.zeros(5, 4, 1, 1)
+    model = Segmentor()
+    model.decode_head.decoder = nn.ModuleList([nn.Module()])
+    model.decode_head.decoder[0].convs = nn.ModuleList([nn.Conv2d(4, 7, 1, bias=False)])
+    with pytest.raises(CheckpointMismatchError, match="trained for 5 classes, the model has 7"):
+        check(loaded, model=model)
+
+
 def test_the_channels_of_ade20k_come_with_the_command_that_converts_them():
     with pytest.raises(CheckpointMismatchError, match="151 classes, the model has 150.*\n.*ade150"):
         check(checkpoint(rows=151), model=Segmentor(150))

@@ -8,8 +8,9 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
-from mmseg_deeplab_ext.decode_heads.aspp import ImagePooling
+from mmseg_deeplab_ext.decode_heads.image_pooling import ImagePooling
 from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.layers.quantised_sigmoid import quantised_sigmoid
 
 SMALL = dict(in_channels=32, channels=8, num_classes=3)
 
@@ -46,6 +47,26 @@ def features(widths=(4, 8, 16, 32)):
         ),
         (dict(act_cfg=dict(type="GELU")), "takes no act_cfg"),
         (dict(aspp_channels=16), "aspp_channels=16 and channels=8 must be equal"),
+        (dict(aspp_projection=False), "must be those of all branches: 40"),
+        (dict(aspp_squeeze_excite=True), "=True must be None, sigmoid or qsigmoid"),
+        (
+            dict(aspp_squeeze_excite="sigmoid", image_pooling=False),
+            "made from the image pooling, which image_pooling=False omits",
+        ),
+        (
+            dict(aspp_squeeze_excite="sigmoid", aspp_projection=False, c1_in_channels=4),
+            "has 8 channels, 4 branches without aspp_projection 32",
+        ),
+        (dict(decoder_sum_merge=True), "decoder_sum_merge=True, .*there is no decoder"),
+        (dict(decoder_logits=True), "decoder_logits=True: there is no decoder"),
+        (
+            dict(decoder_sum_merge=True, c1_in_channels=4, c1_channels=48),
+            "c1_channels=48 must be channels=8 where both are added",
+        ),
+        (
+            dict(decoder_logits=True, c1_in_channels=4),
+            "channels=8 must be the number of classes, 3, where the decoder",
+        ),
     ],
 )
 def test_an_impossible_argument_is_refused_with_advice(arguments, message):
@@ -105,6 +126,39 @@ def test_separable_convolutions_start_as_tensorflows_do():
     assert head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.2)
 
 
+def test_a_decoder_that_makes_the_logits_starts_with_glorots_weights_and_no_bias():
+    torch.manual_seed(0)
+    head = DeepLabV3PlusHead(
+        64, 96, aspp_channels=64, num_classes=96, c1_in_channels=64,
+        decoder_sum_merge=True, decoder_logits=True,
+    )  # fmt: skip
+    head.init_weights()
+    assert head.conv_seg is None
+    for conv in (head.decoder[0].projection, head.decoder[0].convs[0]):
+        assert conv.weight.std().item() == pytest.approx((2 / (64 + 96)) ** 0.5, rel=0.05)
+        assert not conv.bias.any()
+
+
+def test_a_sum_merge_convolves_the_resized_feature_and_adds_the_projected_tap():
+    head = DeepLabV3PlusHead(
+        32, 3, aspp_channels=8, num_classes=3, c1_in_channels=4,
+        decoder_sum_merge=True, decoder_logits=True,
+    ).eval()  # fmt: skip
+    tap, *_, final = features()
+    stage = head.decoder[0]
+    resized = nn.functional.interpolate(
+        head.aspp(final), tap.shape[-2:], mode="bilinear", align_corners=True
+    )
+    expected = stage.convs[0](resized) + stage.projection(tap)
+    torch.testing.assert_close(head(features()), expected)
+
+
+def test_a_quantised_sigmoid_is_straight_between_minus_3_and_3():
+    x = torch.tensor([-9.0, -3, -1.5, 0, 3, 9], dtype=torch.float64)
+    expected = torch.tensor([0, 0, 0.250005, 0.50001, 1.00002, 1.00002], dtype=torch.float64)
+    torch.testing.assert_close(quantised_sigmoid(x), expected, rtol=0, atol=1e-15)
+
+
 def test_the_head_works_on_a_backbone_of_mmseg():
     backbone = MODELS.build(dict(type="ResNetV1c", depth=18, norm_cfg=dict(type="BN")))
     backbone.eval()
@@ -120,6 +174,8 @@ def test_the_head_works_on_a_backbone_of_mmseg():
         (dict(), (5, 7)),
         (dict(c1_in_channels=4), (17, 25)),
         (dict(c1_in_channels=8, c1_in_index=1), (9, 13)),
+        (dict(c1_in_channels=8, c1_in_index=1, decoder_sum_merge=True), (9, 13)),
+        (dict(c1_in_channels=(8, 4), c1_in_index=(1, 0), decoder_sum_merge=True), (17, 25)),
         (dict(c1_in_channels=(8, 4), c1_in_index=(1, 0)), (17, 25)),
         (dict(c1_in_channels=(16, 8, 4), c1_in_index=(2, 1, 0), c1_channels=(6, 5, 4)), (17, 25)),
     ],

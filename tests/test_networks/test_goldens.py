@@ -70,14 +70,24 @@ def test_every_variable_of_the_graph_has_one_rule(network):
 
 def test_the_goldens_cover_every_network_and_odd_and_even_sizes():
     options = [entry["options"] for entry in MANIFEST["networks"].values()]
-    resnets, mobilenets, xceptions = (
+    resnets, mobilenets, threes, edges, xceptions = families = [
         [o for o in options if o["model_variant"].startswith(family)]
-        for family in ("resnet_v1_", "mobilenet_v2", "xception_")
-    )
+        for family in (
+            "resnet_v1_",
+            "mobilenet_v2",
+            "mobilenet_v3",
+            "mobilenet_edgetpu",
+            "xception_",
+        )
+    ]
     assert {o["model_variant"] for o in resnets} == {
         f"resnet_v1_{depth}{stem}" for depth in (18, 50, 101) for stem in ("", "_beta")
     }
     assert {o.get("depth_multiplier", 1) for o in mobilenets} == {0.5, 1}
+    assert {o["model_variant"] for o in threes} == {
+        f"mobilenet_v3_{arch}_seg" for arch in ("large", "small")
+    }
+    assert {o.get("depth_multiplier", 1) for o in edges} == {0.75, 1}
     assert {o["model_variant"] for o in xceptions} == {f"xception_{n}" for n in (41, 65, 71)}
-    for family in (resnets, mobilenets, xceptions):
+    for family in families:
         assert {size % 2 for o in family for size in o["image_size"]} == {0, 1}

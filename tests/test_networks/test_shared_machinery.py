@@ -14,6 +14,7 @@ from mmseg_deeplab_ext.layers import UnitGeometry
 from mmseg_deeplab_ext.layers.inverted_residual import InvertedResidual
 from mmseg_deeplab_ext.layers.residual_unit import ResidualUnit
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec, BatchNorm, Tap
+from mmseg_deeplab_ext.specs.decoder import Decoder
 from mmseg_deeplab_ext.specs.head_parts import Aspp
 
 BN = dict(type="BN")
@@ -132,7 +133,7 @@ def test_activations_of_units_and_heads_are_what_they_are_told():
     aspp = dict(dilations=(1, 2), window=None, dropout_ratio=0, norm_cfg=BN)
     assert bounded(ASPP(spec, **aspp, act_cfg=RELU6), x)
     assert not bounded(ASPP(spec, **aspp), x)
-    stage = dict(c1_in_channels=8, c1_channels=2, channels=4, separable=True, norm_cfg=BN)
+    stage = dict(c1_in_channels=8, c1_channels=2, spec=Decoder(8, 4, (8,), (2,)), norm_cfg=BN)
     for act_cfg, is_bounded in ((RELU6, True), (dict(type="ReLU"), False)):
         decoder = DecoderStage(8, **stage, act_cfg=act_cfg).eval()
         assert bool((decoder(1000 * x, 1000 * x) <= 6).all()) is is_bounded

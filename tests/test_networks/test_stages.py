@@ -12,6 +12,11 @@ from tests.support.golden_networks import GoldenNetwork, normalised
 
 STAGES = FULL / "STAGES.json"
 NETWORKS = (
+    "stages_edgetpu_slim_zoo_os16_33x49",
+    "stages_edgetpu_zoo_os16_48x64",
+    "stages_edgetpu_zoo_os32_33x65",
+    "stages_mnv3_large_v3plus_os16_48x64",
+    "stages_mnv3_small_v3plus_os16_49x65",
     "stages_x41_v3plus_os16_33x49",
     "stages_x65_v3plus_os16_33x49",
     "stages_x65_v3plus_os8_32x48",

@@ -6,9 +6,9 @@ import shlex
 import pytest
 
 from mmseg_deeplab_ext.prediction.modes import MODES
-from tests.support.tool_modules import TOOLS
+from tests.support.tool_modules import REPO
 
-TEXT = (TOOLS.parent / "docs" / "prediction.md").read_text(encoding="utf-8")
+TEXT = (REPO / "docs" / "prediction.md").read_text(encoding="utf-8")
 COMMANDS = "".join(re.findall(r"```bash\n(.*?)```", TEXT, re.S)).splitlines()
 
 

@@ -16,6 +16,8 @@ FORMS = {
     ),
     r"(dm05_)?zoo_noaspp_nodec_nc(19|21)": dict(),
     r"noaspp_dec4_nc151_ade20k": dict(decoder_output_stride=(4,)),
+    r"zoo_nc19": dict(),
+    r"slim_dm075_zoo_nc19": dict(depth_multiplier=0.75, aspp_convs_filters=128),
 }
 
 

@@ -19,6 +19,7 @@ from mmseg.utils import register_all_modules
 
 from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
 from tests.support.file_server import serve
+from tests.support.small_configs import shrunk
 from tests.support.tf_files import MNV2_VOC, packed, write_network
 from tests.support.voc_layout import write_voc_folder
 from tests.test_package.test_wheel import SOURCES
@@ -26,6 +27,8 @@ from tests.test_tools.conftest import REPO, free_port
 
 README = (REPO / "README.md").read_text()
 CONFIG = "configs/deeplabv3plus_r101beta_voc.py"
+OF_THE_ZOO = "configs/zoo/xception65_coco_voc_trainaug.py"
+FINE_TUNING = "configs/deeplabv3plus_xception65_voc.py"
 EVALUATION_AT_8 = "configs/deeplabv3plus/deeplabv3plus_r101beta-d8_eval_voc12-513x513.py"
 CHECKPOINT = "work_dirs/deeplabv3plus_r101beta_voc/iter_30000.pth"
 
@@ -75,7 +78,8 @@ def runs_in_ci(command):
 def checkout(write_config, uninterrupted, tmp_path_factory):
     """A folder for the commands, with a training of one iteration behind the README's config."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "configs" / "deeplabv3plus").mkdir(parents=True)
+    for name in ("deeplabv3plus", "zoo"):
+        (folder / "configs" / name).mkdir(parents=True)
     (folder / "tools").symlink_to(REPO / "tools")
     run = write_config(
         "readme",
@@ -91,6 +95,8 @@ def checkout(write_config, uninterrupted, tmp_path_factory):
         "    backbone=dict(output_stride=8), decode_head=dict(dilations=(1, 12, 24, 36))\n"
         ")\n"
     )
+    for name in (OF_THE_ZOO, FINE_TUNING):
+        shrunk(REPO / name).dump(folder / name)
     write_voc_folder(folder / "data" / "VOCdevkit" / "VOC2012")
     (folder / "photos").symlink_to(folder / "data" / "VOCdevkit" / "VOC2012" / "JPEGImages")
     (folder / CHECKPOINT).parent.mkdir(parents=True)
@@ -100,13 +106,13 @@ def checkout(write_config, uninterrupted, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
-    """The address of a model zoo with the archive that the README names, of the real network."""
+    """The address of a model zoo with the archives that the README names, of a small network."""
     folder = tmp_path_factory.mktemp("zoo") / "deeplabv3_mnv2_dm05_pascal_trainaug"
     folder.mkdir()
     write_network(folder / "model.ckpt", MNV2_VOC)
-    entry = find_entry("mobilenetv2_dm05_coco_voc_trainaug")
     with serve() as server:
-        server.files[entry.archive] = packed(folder)
+        for name in ("mobilenetv2_dm05_coco_voc_trainaug", "xception65_coco_voc_trainaug"):
+            server.files[find_entry(name).archive] = packed(folder)
         yield server.url("")
 
 

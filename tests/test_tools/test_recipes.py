@@ -25,6 +25,7 @@ from mmseg_deeplab_ext.launch.config import load_config
 from mmseg_deeplab_ext.specs import MobileNetV2Spec
 from mmseg_deeplab_ext.specs.network import network_of_model
 from tests.support.file_server import serve
+from tests.support.small_configs import shrunk
 from tests.support.tf_files import (
     MNV2_VOC,
     R18_BETA_IMAGENET,
@@ -40,7 +41,7 @@ register_all_modules()
 TEXT = (REPO / "docs" / "recipes.md").read_text()
 IMAGENET = "tf-zoo://resnet_v1_101_beta_imagenet"
 SEGMENTATION = "tf-zoo://mobilenetv2_coco_voc_trainaug"
-CROP = (65, 65)
+XCEPTION = ("tf-zoo://xception65_coco_voc_trainaug", "tf-zoo://xception_65_imagenet")
 STAGE1 = "configs/deeplabv3plus_r101beta_voc_stage1.py"
 STAGE2 = "configs/deeplabv3plus_r101beta_voc_stage2.py"
 WORK_DIR_OF_STAGE1 = Path("work_dirs/deeplabv3plus_r101beta_voc_stage1")
@@ -77,42 +78,6 @@ def based_on(text, folder, **lines):
         assert count == 1, name
     assert text.count('_base_ = "./') == 1
     return text.replace('_base_ = "./', f'_base_ = "{folder}/')
-
-
-def shrink(value):
-    """Make crops and sizes small, in place, wherever they are in a config."""
-    if isinstance(value, list):
-        for part in value:
-            shrink(part)
-    elif isinstance(value, dict):
-        for key in ("crop_size", "size"):
-            if key in value:
-                value[key] = CROP
-        if value.get("type") == "mmseg_deeplab_ext.ResizeToRange":
-            value.update(scale=CROP[0], max_size=CROP[0])
-        for part in value.values():
-            shrink(part)
-
-
-def shrunk(path):
-    """A config, with what makes it slow replaced."""
-    cfg = Config.fromfile(path)
-    shrink(cfg._cfg_dict)
-    if "MobileNetV2" in cfg.model.backbone.type:
-        cfg.model.backbone.update(widen_factor=0.5)
-        cfg.model.decode_head.update(in_channels=160)
-    else:
-        cfg.model.backbone.update(depth=18, multi_grid=(1, 2))
-        cfg.model.decode_head.update(in_channels=512, c1_in_channels=64, channels=16)
-    cfg.global_batch_size //= 4
-    for split in ("train", "val", "test"):
-        cfg[f"{split}_dataloader"].update(num_workers=0, persistent_workers=False)
-    cfg.train_dataloader.batch_size //= 4
-    cfg.optim_wrapper.optimizer.lr = 0.1  # so that one step shows in every float32 tensor
-    passes = cfg.optim_wrapper.get("accumulative_counts", 1)
-    cfg.train_cfg.update(max_iters=passes, val_interval=passes)
-    cfg.default_hooks.checkpoint.update(interval=passes, save_best=None)
-    return cfg
 
 
 def write_pair(root, image, label, values):
@@ -170,7 +135,8 @@ def folder(tmp_path_factory):
 def zoo(tmp_path_factory):
     """The address of a model zoo with networks smaller than those of its names."""
     with serve() as server:
-        for name, network in ((IMAGENET, R18_BETA_IMAGENET), (SEGMENTATION, MNV2_VOC)):
+        names = {IMAGENET: R18_BETA_IMAGENET, **dict.fromkeys([SEGMENTATION, *XCEPTION], MNV2_VOC)}
+        for name, network in names.items():
             folder = tmp_path_factory.mktemp("zoo")
             write_network(folder / "model.ckpt", network)
             server.files[find_entry(name).archive] = packed(folder)
@@ -397,6 +363,24 @@ def test_the_second_stage_and_the_small_gpu_keep_the_batch_and_the_crop_of_the_f
         assert cfg.global_batch_size == cfg.train_dataloader.batch_size * passes == 16
         assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end - 1 == 30000 * passes
         assert cfg.model.data_preprocessor.size == (513, 513)
+
+
+@pytest.mark.parametrize(
+    "row", re.findall(r"^\| `(configs/\S*)` \| (\d+) \| (\d+) \| (\S+) \| (.*) \|$", TEXT, re.M)
+)
+def test_the_table_of_other_networks_says_what_their_configs_do(row):
+    path, crop, stride, iterations, start = row
+    cfg = Config.fromfile(REPO / path)
+    assert cfg.model.data_preprocessor.size == (int(crop), int(crop))
+    assert cfg.model.backbone.output_stride == int(stride)
+    assert cfg.train_cfg.max_iters == int(iterations.replace(",", ""))
+    assert cfg.load_from is None
+    init_cfg = cfg.model.backbone.get("init_cfg")
+    assert start == (f"`{init_cfg.checkpoint}`" if init_cfg else "random weights")
+    assert cfg.optim_wrapper.optimizer.lr == 0.007
+    weight_decay = network_of_model(MODELS.build(cfg.model)).backbone.weight_decay
+    assert cfg.optim_wrapper.optimizer.weight_decay == weight_decay
+    assert "FreezeBatchNormHook" not in str(cfg.custom_hooks)
 
 
 def test_every_file_that_the_page_names_exists():

@@ -11,6 +11,7 @@ from mmseg_deeplab_ext.errors import (
     CheckpointMismatchError,
     CheckpointWriteError,
 )
+from tests.support.graph_files import frozen
 from tests.support.tf_files import MNV2_ADE, MNV2_VOC, variables, write_network
 from tests.support.tool_modules import TOOLS, load_tool
 
@@ -81,6 +82,27 @@ def test_a_variable_too_many_is_an_error_until_it_is_ignored_by_name(convert, tm
         convert(tmp_path / "model.ckpt", tmp_path / "out.pth")
     convert(tmp_path / "model.ckpt", tmp_path / "out.pth", "--ignore", "surprise")
     assert (tmp_path / "out.pth").exists()
+
+
+def test_scopes_that_have_other_names_are_mapped_and_left_out(convert, tmp_path, capsys):
+    renamed = {f"net/{name}": value for name, value in variables(MNV2_VOC).items()}
+    write_checkpoint(tmp_path / "renamed", {**renamed, "other/x": np.zeros(3, np.float32)})
+    convert(tmp_path / "renamed", "--list", "--scope", "net=", "--ignore", "other/")
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 ignored: left out on request" in lines
+    assert any(
+        line.startswith("net/aspp0/weights ") and "-> decode_head.aspp.branches.0" in line
+        for line in lines
+    )
+
+
+def test_a_frozen_graph_is_converted_as_a_checkpoint(convert, tmp_path, capsys):
+    (tmp_path / "frozen_inference_graph.pb").write_bytes(frozen(variables(MNV2_VOC)))
+    convert(tmp_path / "frozen_inference_graph.pb", tmp_path / "out.pth")
+    assert "272 tensors used" in capsys.readouterr().out
+    bias = torch.from_numpy(variables(MNV2_VOC)["logits/semantic/biases"])
+    content = torch.load(tmp_path / "out.pth", weights_only=True)
+    assert torch.equal(content["state_dict"]["decode_head.conv_seg.bias"], bias)
 
 
 def test_the_flags_reach_the_config(convert, source, tmp_path):

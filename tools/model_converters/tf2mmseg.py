@@ -52,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with checkpoint:
         try:
             plan = plan_conversion(
-                checkpoint, ema=args.ema, drop_logits=args.drop_logits, ignore=args.ignore
+                checkpoint,
+                ema=args.ema,
+                drop_logits=args.drop_logits,
+                ignore=args.ignore,
+                scope=args.scope,
             )
         except CheckpointError:
             if args.list:
@@ -69,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Convert a TensorFlow DeepLab checkpoint")
     parser.add_argument(
         "source",
-        help="prefix, .index file, folder or .tar.gz archive of a checkpoint, or tf-zoo://NAME",
+        help="prefix, .index file, folder or .tar.gz archive of a checkpoint, a frozen graph .pb, "
+        "or tf-zoo://NAME",
     )
     parser.add_argument(
         "out", type=Path, nargs="?", help="the .pth to write; not needed to --list or --dry-run"
@@ -93,7 +98,19 @@ def _parser() -> argparse.ArgumentParser:
         help="turn ADE20K's 151 channels into MMSegmentation's 150 classes: drop channel 0",
     )
     parser.add_argument(
-        "--ignore", nargs="+", default=[], metavar="NAME", help="further variables to leave out"
+        "--ignore",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="further variables to leave out; SCOPE/ for all in a scope",
+    )
+    parser.add_argument(
+        "--scope",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="what the file has in the scope OLD is officially in NEW (none: OLD=); for several "
+        "scopes several times",
     )
     parser.add_argument("--list", action="store_true", help="print every name, theirs and ours")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")

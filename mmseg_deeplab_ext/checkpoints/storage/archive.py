@@ -1,7 +1,8 @@
 """Archives of the model zoo: unpacking the checkpoint in a ``.tar.gz``, and nothing else.
 
 Whoever made the archive decides what is in it, so: only regular files that look like a part of a
-checkpoint are written, under names inside a temporary folder of our own.
+checkpoint, or like a frozen graph where there is no checkpoint, are written, under names inside a
+temporary folder of our own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from typing import Callable
 
 from mmseg_deeplab_ext.errors import (
     CheckpointChecksumError,
@@ -26,6 +28,7 @@ from mmseg_deeplab_ext.wording import listed
 _WANTED = re.compile(
     r"(.+\.index|.+\.data-\d{5}-of-\d{5}|checkpoint|.+\.ckpt(-\d+)?(-\d{5}-of-\d{5})?)$"
 )
+_GRAPH = re.compile(r".+\.pb$")
 # Characters that file systems give a meaning to.
 _FORBIDDEN = re.compile(r'[\\:*?"<>|\x00-\x1f]')
 _LONGEST_NAME = 200
@@ -41,8 +44,13 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
+def is_graph(name: str) -> bool:
+    """Whether a file is named as a frozen graph is; that of a SavedModel holds no values."""
+    return bool(_GRAPH.fullmatch(name)) and not is_hidden(name) and name != "saved_model.pb"
+
+
 def unpack(path: str) -> tempfile.TemporaryDirectory[str]:
-    """Unpack the parts of checkpoints in an archive into a temporary folder.
+    """Unpack the parts of checkpoints in an archive, or else its frozen graphs, temporarily.
 
     The whole archive is read, so that gzip's checksum covers every byte.
 
@@ -54,10 +62,13 @@ def unpack(path: str) -> tempfile.TemporaryDirectory[str]:
     """
     folder = tempfile.TemporaryDirectory(prefix="checkpoint-")
     try:
-        names, found = _unpack_into(folder.name, path)
+        names, found = _unpack_into(folder.name, path, _is_part)
+        if not found and any(is_graph(os.path.basename(name)) for name in names):
+            names, found = _unpack_into(folder.name, path, is_graph)
         if not found:
             raise CheckpointNotFoundError(
-                f"{path}: the archive has no checkpoint. {_describe(names)}"
+                f"{path}: the archive has neither a checkpoint nor a frozen graph. It holds no "
+                f"files that look like one; its members are: {listed(names, most=20) or 'none'}"
             )
     except BaseException:
         folder.cleanup()
@@ -65,13 +76,17 @@ def unpack(path: str) -> tempfile.TemporaryDirectory[str]:
     return folder
 
 
-def _unpack_into(folder: str, path: str) -> tuple[list[str], int]:
+def _is_part(name: str) -> bool:
+    return bool(_WANTED.fullmatch(name)) and not is_hidden(name)
+
+
+def _unpack_into(folder: str, path: str, is_wanted: Callable[[str], bool]) -> tuple[list[str], int]:
     """Names of the members, and how many of them were written."""
     try:
         with open(path, "rb") as file, gzip.GzipFile(fileobj=file, mode="rb") as plain:
             source = _ForwardReader(plain)
             with tarfile.open(fileobj=source, mode="r:") as tar:  # type: ignore[call-overload]
-                result = _unpack_members(folder, tar)
+                result = _unpack_members(folder, tar, is_wanted)
             source.drain()
             return result
     except gzip.BadGzipFile as error:
@@ -89,7 +104,9 @@ def _unpack_into(folder: str, path: str) -> tuple[list[str], int]:
         ) from error
 
 
-def _unpack_members(folder: str, tar: tarfile.TarFile) -> tuple[list[str], int]:
+def _unpack_members(
+    folder: str, tar: tarfile.TarFile, is_wanted: Callable[[str], bool]
+) -> tuple[list[str], int]:
     names: list[str] = []
     written = set()
     for member in tar:
@@ -100,7 +117,7 @@ def _unpack_members(folder: str, tar: tarfile.TarFile) -> tuple[list[str], int]:
                 "of the checkpoint"
             )
         name = os.path.basename(member.name)
-        if member.isdir() or is_hidden(name) or not _WANTED.fullmatch(name):
+        if member.isdir() or not is_wanted(name):
             continue
         target = os.path.join(folder, *_safe_parts(member))
         if target in written:
@@ -139,14 +156,6 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> None:
             raise CheckpointFormatError(
                 f"the member {member.name!r} should have {member.size} bytes, and has {file.tell()}"
             )
-
-
-def _describe(names: list[str]) -> str:
-    if any(name.endswith((".pb", ".tflite")) for name in names):
-        kind = "It holds a frozen graph only, which has constants in place of variables; "
-    else:
-        kind = "It holds no files that look like one; "
-    return f"{kind}its members are: {listed(names, most=20) or 'none'}"
 
 
 class _ForwardReader:

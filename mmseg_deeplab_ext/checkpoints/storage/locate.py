@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Callable
 
-from mmseg_deeplab_ext.checkpoints.storage.archive import is_hidden, unpack
+from mmseg_deeplab_ext.checkpoints.storage.archive import is_graph, is_hidden, unpack
 from mmseg_deeplab_ext.checkpoints.storage.format import index_path
 from mmseg_deeplab_ext.checkpoints.storage.lookalikes import describe, is_gzip, is_table
 from mmseg_deeplab_ext.checkpoints.storage.state_file import STATE_FILE, newest_checkpoint
@@ -34,15 +34,18 @@ class Located:
     """The files of a checkpoint.
 
     Attributes:
-        path: the prefix of a V2 checkpoint, the file or the prefix of the shards of a V1 one.
+        path: the prefix of a V2 checkpoint, the file or the prefix of the shards of a V1 one, or
+            the file of a frozen graph.
         label: how messages name it.
-        v1_files: the files of a V1 checkpoint; none for V2.
+        v1_files: the files of a V1 checkpoint; none for others.
+        is_graph: whether it is a frozen graph.
         clean_up: to be called when the files are not needed any more.
     """
 
     path: str
     label: str
     v1_files: tuple[str, ...] = ()
+    is_graph: bool = False
     clean_up: Callable[[], None] = _nothing_to_clean
 
     @property
@@ -114,6 +117,8 @@ def _in_container(path: str) -> Located | None:
         return None
     if is_gzip(path):
         return _in_archive(path)
+    if is_graph(os.path.basename(path)):
+        return _graph(path)
     if os.path.basename(path) == STATE_FILE:
         return _newest_in(os.path.dirname(path) or ".")
     if _DATA.search(path):
@@ -132,6 +137,9 @@ def _in_folder(folder: str) -> Located:
     saved_model = _at(os.path.join(folder, _SAVED_MODEL))
     if not found and saved_model is not None:
         return saved_model
+    graphs = _graphs_in(folder)
+    if not found and len(graphs) == 1:
+        return graphs[0]
     if found:
         raise CheckpointNotFoundError(
             f"{folder} holds {len(found)} checkpoints, and no file {STATE_FILE!r} that names the "
@@ -175,11 +183,21 @@ def _all_in(folder: str) -> list[Located]:
     return list(found.values())
 
 
+def _graph(path: str) -> Located:
+    return Located(path, path, is_graph=True)
+
+
+def _graphs_in(folder: str) -> list[Located]:
+    """The frozen graphs in a folder."""
+    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if is_graph(name)]
+    return [_graph(path) for path in paths if os.path.isfile(path)]
+
+
 def _in_archive(archive: str) -> Located:
     unpacked = unpack(archive)
     try:
         folders = [folder for folder, _, _ in os.walk(unpacked.name)]
-        found = [each for folder in folders for each in _all_in(folder)]
+        found = [each for folder in folders for each in _all_in(folder) or _graphs_in(folder)]
         if len(found) > 1:
             found = [_newest_in(f) for f in folders if STATE_FILE in os.listdir(f)] or found
         if len(found) != 1:

@@ -23,7 +23,6 @@ _BY_START = (
 _BY_SUFFIX = (
     (".meta", f"the graph beside a checkpoint; {_GIVE_PREFIX}"),
     ("saved_model.pb", "the graph of a SavedModel; give the folder that it is in"),
-    (".pb", "a frozen graph, which has constants in place of variables"),
     (".pbtxt", "a graph as text"),
     (".tflite", "a TensorFlow Lite model"),
     (".safetensors", "a safetensors file"),

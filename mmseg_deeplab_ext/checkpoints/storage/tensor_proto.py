@@ -1,8 +1,8 @@
-"""Values of a tensor in a TensorProto, as V1 checkpoints store them.
+"""Values of a tensor in a TensorProto, as V1 checkpoints and graphs store them.
 
 Facts: ``tensorflow/core/framework/tensor.proto`` and ``core/util/saved_tensor_slice_util.h``. The
-message has one repeated field per kind of values; numbers are packed. Every value is there: a
-shorter list never stands for a longer one with repetitions, as it may elsewhere in TensorFlow.
+message has one repeated field per kind of values; numbers are packed. In a checkpoint every value
+is there: a shorter list never stands for a longer one with repetitions, as it may in a graph.
 """
 
 from __future__ import annotations
@@ -38,53 +38,76 @@ _SOURCES = {
 }
 
 
-def decode_values(data: Buffer, span: tuple[int, int], kind: ElementType, count: int) -> np.ndarray:
+_LARGEST_REPEATED = 1 << 18
+"""Values that one may stand for: more would take much memory for few bytes of a file. Those of a
+batch norm are a few thousand."""
+
+
+def decode_repeating_values(
+    data: Buffer, span: tuple[int, int], kind: ElementType, count: int
+) -> np.ndarray:
+    """As :func:`decode_values`, but values that are left out equal the last; zero without any."""
+    values = decode_values(data, span, kind, None)
+    missing = count - len(values)
+    if not missing:
+        return values
+    if missing < 0 or count > _LARGEST_REPEATED:
+        raise CheckpointFormatError(
+            f"{len(values)} values, and the shape takes {count}; a longer list can't be, and a "
+            f"shorter one, whose last value repeats, can up to {_LARGEST_REPEATED}"
+        )
+    last = values[-1] if len(values) else b"" if kind.is_string else 0
+    return np.append(values, np.full(missing, last, values.dtype))
+
+
+def decode_values(
+    data: Buffer, span: tuple[int, int], kind: ElementType, count: int | None
+) -> np.ndarray:
     """Values of the TensorProto in ``data[start:end]``.
 
     Args:
         data: the record.
         span: start and end of the message in it.
         kind: type of the elements.
-        count: how many there should be.
+        count: how many there should be; None for any number.
 
     Returns:
         Fresh array [count] of ``kind.stored`` (of bytes for strings).
     """
     if kind.number not in _SOURCES:
         raise CheckpointUnsupportedError(
-            f"elements of type {kind.number} in a V1 checkpoint; TensorFlow writes none"
+            f"elements of type {kind.number} in a V1 checkpoint or a list of values; TensorFlow "
+            "writes none"
         )
     source = _SOURCES[kind.number]
     fields = read_fields(data, *span, {source.field: LENGTH})
     spans = [(start, end) for _, start, end in fields]
     if source.encoding == _BYTES:
-        _check_count(len(spans), count)
-        strings = np.empty(count, object)
+        strings = np.empty(_checked_count(len(spans), count), object)
         for number, (start, end) in enumerate(spans):
             strings[number] = bytes(data[start:end])
         return strings
     pieces = [np.frombuffer(data, np.uint8)[start:end] for start, end in spans]
     encoded = pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.uint8), *pieces])
     if source.encoding == _RAW:
-        _check_count(encoded.size / kind.stored.itemsize, count)
-        values = np.empty(count, kind.stored)
+        values = np.empty(_checked_count(encoded.size / kind.stored.itemsize, count), kind.stored)
         values.view(np.uint8)[:] = encoded
         return values if sys.byteorder == "little" else values.byteswap()
     return _narrow(decode_varints(encoded, count), kind)
 
 
-def decode_varints(encoded: np.ndarray, count: int) -> np.ndarray:
+def decode_varints(encoded: np.ndarray, count: int | None) -> np.ndarray:
     """Decode numbers of variable length that stand one after the other.
 
     Args:
         encoded: uint8 [bytes].
-        count: how many numbers there should be.
+        count: how many numbers there should be; None for any number.
 
     Returns:
         uint64 [count]; a negative number is its two's complement.
     """
     last = np.flatnonzero(encoded < 0x80)
-    _check_count(last.size, count)
+    count = _checked_count(last.size, count)
     if encoded.size and encoded[-1] >= 0x80:
         raise CheckpointFormatError("the last number of the values is cut off")
     first = np.concatenate([np.zeros(1, last.dtype), last[:-1] + 1])[: last.size]
@@ -119,8 +142,11 @@ def _narrow(values: np.ndarray, kind: ElementType) -> np.ndarray:
     return signed.astype(kind.stored)
 
 
-def _check_count(found: float, expected: int) -> None:
-    if found != expected:
+def _checked_count(found: float, expected: int | None) -> int:
+    """The number of values, if it is as expected, or for None a whole one."""
+    if found != (int(found) if expected is None else expected):
+        wanted = "as many as there are whole ones" if expected is None else expected
         raise CheckpointFormatError(
-            f"the record holds {found:g} values, and the tensor's shape takes {expected}"
+            f"the record holds {found:g} values, and the tensor's shape takes {wanted}"
         )
+    return int(found)

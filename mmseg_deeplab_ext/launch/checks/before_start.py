@@ -15,11 +15,13 @@ from mmseg_deeplab_ext.launch.checks.parts import problems_of_inference, problem
 from mmseg_deeplab_ext.launch.checks.pipelines import problems_of_pipelines
 from mmseg_deeplab_ext.launch.checks.recipe import notes_on_recipe
 from mmseg_deeplab_ext.launch.checks.schedule import notes_on_schedule, problems_of_schedule
+from mmseg_deeplab_ext.launch.checks.taps import problems_of_taps
 
 Check = Callable[[ConfigView], List[str]]
 
 PROBLEMS: Mapping[Check, type[DeepLabExtError]] = {
     problems_of_parts: ConfigError,  # first: the others look at the classes
+    problems_of_taps: ConfigError,
     problems_of_class_counts: ConfigError,
     problems_of_pipelines: ConfigError,
     problems_of_files: DatasetError,
@@ -34,16 +36,18 @@ NOTES: tuple[Check, ...] = (notes_on_keys, notes_on_recipe, notes_on_scores, not
 
 
 def check_inference_config(cfg: Mapping[str, Any], *, pipeline: Any = ()) -> None:
-    """Demand parts that exist, of what predicts without a Runner.
+    """Demand parts that exist, and fit together, of what predicts without a Runner.
 
     Args:
         cfg: A whole config.
         pipeline: Its test pipeline, if that is used.
 
     Raises:
-        ConfigError: A type is unknown, or does not take a key.
+        ConfigError: A type is unknown, or does not take a key; or a decoder takes a feature that
+            the backbone does not have.
     """
     lines = problems_of_inference(cfg, pipeline)
+    lines = lines or problems_of_taps(ConfigView.of(cfg, splits=()))
     if lines:
         raise ConfigError("\n".join(lines))
 

@@ -6,8 +6,7 @@ import inspect
 from typing import Any, Iterator, Mapping
 
 from mmseg_deeplab_ext.config_values import is_whole
-from mmseg_deeplab_ext.config_view import ConfigView, step_name
-from mmseg_deeplab_ext.registry import MODELS, SCOPE
+from mmseg_deeplab_ext.config_view import ConfigView, our_model, step_name
 from mmseg_deeplab_ext.specs import BACKBONES
 from mmseg_deeplab_ext.specs.deeplab_head import official_rates
 
@@ -41,19 +40,11 @@ def notes_on_recipe(view: ConfigView) -> list[str]:
     ]
 
 
-def _class_of(part: Any) -> type | None:
-    """The class that a part's config names, if it is one of ours."""
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if isinstance(kind, str):
-        kind = MODELS.get(kind) if kind.startswith(f"{SCOPE}.") else None
-    return kind if getattr(kind, "__module__", "").startswith(f"{SCOPE}.") else None
-
-
 def _setting(part: Any, key: str) -> Any:
     """What a part's config says, or else the default of its class, if that is one of ours."""
     if not isinstance(part, Mapping):
         return None
-    kind = _class_of(part)
+    kind = our_model(part)
     default = inspect.signature(kind).parameters[key].default if kind else None
     return part.get(key, default)
 
@@ -83,7 +74,7 @@ def _crops_unlike_the_batches(view: ConfigView) -> Iterator[str]:
 
 
 def _input_of_other_weights(model: Mapping[str, Any]) -> Iterator[str]:
-    kind = _class_of(model.get("backbone"))
+    kind = our_model(model.get("backbone"))
     preprocessor = model.get("data_preprocessor")
     if kind is None or kind.__name__ not in _SPECS or not isinstance(preprocessor, Mapping):
         return

@@ -1,0 +1,12 @@
+"""The official Cityscapes recipe on Xception-65, from Google's ImageNet weights.
+
+python tools/train.py configs/deeplabv3plus_xception65_cityscapes.py
+tools/dist_train.sh configs/deeplabv3plus_xception65_cityscapes.py 8
+"""
+
+_base_ = "./deeplabv3plus/deeplabv3plus_x65-d16_b16-90k_cityscapes-769x769.py"
+
+# 447 MB, downloaded into PyTorch's cache if it is not there yet.
+model = dict(
+    backbone=dict(init_cfg=dict(type="Pretrained", checkpoint="tf-zoo://xception_65_imagenet"))
+)

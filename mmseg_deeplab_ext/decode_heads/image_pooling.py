@@ -1,0 +1,134 @@
+"""What a head knows of the whole image: pooled windows of the feature map."""
+
+from __future__ import annotations
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.models.utils import resize
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmseg_deeplab_ext.config_values import whole_numbers
+from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.layers.quantised_sigmoid import quantised_sigmoid
+from mmseg_deeplab_ext.layers.scale_dimension import scale_size
+from mmseg_deeplab_ext.specs.head_parts import GATES
+
+_GATES = dict(zip(GATES, (torch.sigmoid, quantised_sigmoid)))
+
+
+class ImagePooling(BaseModule):
+    """Image-level feature: average pool, 1x1 convolution, activation, resize back.
+
+    Args:
+        in_channels: input channels.
+        channels: output channels.
+        crop_size: height and width of the pooled window in pixels of the image; None pools over
+            all of the feature map.
+        output_stride: pixels per cell of the feature map.
+        stride: stride of the window, in cells.
+        gate: of ``GATES``, what turns the convolution's output, which has a bias and no batch norm,
+            into factors (squeeze-and-excite); None for batch norm and ReLU.
+        norm_cfg: MMCV norm config.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        crop_size: tuple[int, int] | None = None,
+        output_stride: int = 1,
+        stride: tuple[int, int] = (1, 1),
+        gate: str | None = None,
+        norm_cfg: dict,
+    ) -> None:
+        super().__init__()
+        self.crop_size = crop_size
+        self.output_stride = output_stride
+        self.stride = stride
+        self.gate = gate and _GATES[gate]
+        layers = dict(norm_cfg=norm_cfg) if gate is None else dict(act_cfg=None)
+        self.conv = ConvModule(in_channels, channels, 1, **layers)
+
+    def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
+        """Pool [N, in_channels, H, W] and return it as [N, channels, H, W].
+
+        Args:
+            x: the feature map.
+            image_scale: of the image that it comes from. TensorFlow's ``multi_scale_logits``
+                scales ``image_pooling_crop_size`` with the crop.
+
+        Raises:
+            ConfigError: if the window is larger than the feature map, or batch norm would have to
+                be trained on one value per channel.
+        """
+        size = x.shape[-2:]
+        window = self._window(image_scale)
+        if window is None:
+            pooled = x.mean(dim=(2, 3), keepdim=True)
+        elif window[0] > size[0] or window[1] > size[1]:
+            raise ConfigError(
+                f"image_pooling asks for a window of {window} cells, but the feature map "
+                f"has only {tuple(size)}: feed larger images (pad them to the crop), or use a "
+                "smaller crop_size in image_pooling, or image_pooling=True for the whole map"
+            )
+        else:
+            pooled = F.avg_pool2d(x, window, self.stride)
+        if pooled[:, 0].numel() == 1 and any(map(_trains, self.conv.modules())):
+            raise ConfigError(
+                "the image pooling's batch norm can't be trained on a batch of one image: raise "
+                "train_dataloader.batch_size to at least 2, or leave the statistics alone with "
+                "custom_hooks=[dict(type='mmseg_deeplab_ext.FreezeBatchNormHook')]"
+            )
+        out = self.conv(pooled)
+        out = self.gate(out) if self.gate else out
+        return resize(out, size=size, mode="bilinear", align_corners=True, warning=False)
+
+    def _window(self, image_scale: float) -> tuple[int, int] | None:
+        """The pooled window in cells of the feature map."""
+        if self.crop_size is None:
+            return None
+        return scale_size(scale_size(self.crop_size, image_scale), 1 / self.output_stride)
+
+
+def _trains(module: nn.Module) -> bool:
+    return isinstance(module, nn.BatchNorm2d) and module.training
+
+
+def image_pooling_args(image_pooling: bool | dict) -> dict | None:
+    """Turn the config value ``image_pooling`` into arguments of :class:`ImagePooling`.
+
+    Args:
+        image_pooling: True pools over the whole map, False leaves the branch out. A dict
+            ``dict(crop_size=(h, w), output_stride=16, stride=(1, 1))`` pools over windows of that
+            many pixels, as TensorFlow's ``image_pooling_crop_size`` and ``image_pooling_stride``.
+
+    Raises:
+        ConfigError: on other keys or values.
+    """
+    if isinstance(image_pooling, bool):
+        return {} if image_pooling else None
+    if not isinstance(image_pooling, dict):
+        raise ConfigError(
+            f"image_pooling={image_pooling!r} must be True, False, or a dict with crop_size, "
+            "output_stride and, if wanted, stride"
+        )
+    unknown = set(image_pooling) - {"crop_size", "output_stride", "stride"}
+    missing = {"crop_size", "output_stride"} - set(image_pooling)
+    if unknown or missing:
+        raise ConfigError(
+            f"image_pooling={dict(image_pooling)}: needs crop_size and output_stride, may have "
+            f"stride; missing {sorted(missing)}, unknown {sorted(unknown)}"
+        )
+    crop = whole_numbers("image_pooling.crop_size", image_pooling["crop_size"], minimum=1, count=2)
+    (output_stride,) = whole_numbers(
+        "image_pooling.output_stride", [image_pooling["output_stride"]], minimum=1
+    )
+    stride = image_pooling.get("stride", (1, 1))
+    return {
+        "crop_size": crop,
+        "output_stride": output_stride,
+        "stride": whole_numbers("image_pooling.stride", stride, minimum=1, count=2),
+    }

@@ -103,6 +103,22 @@ def tap_after_addition(network: GoldenNetwork) -> None:
         unit.register_forward_hook(lambda module, args, out: (out[0], out[0]))
 
 
+def tap_after_squeeze_excite(network: GoldenNetwork) -> None:
+    """Tap after the squeeze-excite."""
+    for unit in units(network):
+        if getattr(unit, "squeeze_excite", None):
+            unit.register_forward_hook(
+                lambda unit, args, out: (out[0], unit.squeeze_excite(out[1]))
+            )
+
+
+def gate_over_six(network: GoldenNetwork) -> None:
+    """Squeeze-excite's gate / 6 instead of * 0.16667."""
+    for unit in units(network):
+        if getattr(unit, "squeeze_excite", None):
+            unit.squeeze_excite.register_forward_hook(lambda module, args, out: out / 6 / 0.16667)
+
+
 def dilation_in_first_unit(network: GoldenNetwork) -> None:
     """Dilation in a block's first unit alone."""
     for block in layers(network):
@@ -112,12 +128,29 @@ def dilation_in_first_unit(network: GoldenNetwork) -> None:
                 dilate(unit.depthwise.conv, new)
 
 
+def dilation_raised_early(network: GoldenNetwork) -> None:
+    """Dilation raised in the unit that loses its stride."""
+    for unit in without_their_stride(network):
+        dilate(unit.depthwise.conv, 2 * unit.depthwise.conv.dilation[0])
+
+
+def no_addition_without_stride(network: GoldenNetwork) -> None:
+    """Nothing added in the unit that loses its stride."""
+    for unit in without_their_stride(network):
+        unit.adds_input = False
+
+
 def no_projection_without_stride(network: GoldenNetwork) -> None:
     """No projection in a unit of one width that loses its stride."""
     for unit in units(network):
         conv = getattr(unit.shortcut, "conv", None)
         if conv and conv.stride == (1, 1) and conv.in_channels == conv.out_channels:
             unit.shortcut = nn.Identity()
+
+
+def relu_in_first_unit(network: GoldenNetwork) -> None:
+    """ReLU after the first unit."""
+    layers(network)[0][0].register_forward_hook(lambda module, args, out: (out[0].relu(), out[1]))
 
 
 def layers(network: GoldenNetwork) -> list[nn.ModuleList]:
@@ -130,6 +163,14 @@ def units(network: GoldenNetwork) -> Iterator[nn.Module]:
     return (unit for layer in layers(network) for unit in layer)
 
 
+def without_their_stride(network: GoldenNetwork) -> Iterator[nn.Module]:
+    """The units of a MobileNet that have a dilation in the place of their stride."""
+    for layer, specs in zip(layers(network), network.spec.blocks):
+        for unit, spec in zip(layer, specs):
+            if spec.stride == 2 and unit.depthwise.conv.stride == (1, 1):
+                yield unit
+
+
 def dilate(conv: nn.Conv2d, dilation: int) -> None:
     """Set the dilation of a convolution, and the padding that keeps the size."""
     conv.dilation = (dilation, dilation)
@@ -139,11 +180,16 @@ def dilate(conv: nn.Conv2d, dilation: int) -> None:
 EVERYWHERE = (nothing, pytorch_epsilon, imagenet_input, half_pixel_centres)
 RESNET = (symmetric_pool, stride_in_first_unit, multi_grid_replaces)
 RESNET += (tap_after_relu, tap_after_addition)
+MOBILENET_V3 = (symmetric_padding, dilation_raised_early, gate_over_six)
+SMALL = (*MOBILENET_V3, no_addition_without_stride, tap_after_squeeze_excite)
 OS_8 = {"output_stride": 8, "atrous_rates": (12, 24, 36)}
 # Family, a network of tests/data/goldens.json, options in the place of its own, and changes.
 TABLE = (
     ("ResNet", "r50b_v3plus_os16_mg124_65x97", {}, RESNET),
     ("MobileNetV2", "mnv2_v3plus_os16_65x97", {}, (symmetric_padding, dilation_in_first_unit)),
+    ("MobileNetV3", "mnv3_large_v3plus_os8_64x96", {}, MOBILENET_V3),
+    ("MobileNetV3", "mnv3_small_v3plus_os16_64x96", OS_8, SMALL),
+    ("MobileNetEdgeTPU", "edgetpu_os16_64x96", {}, (symmetric_padding, relu_in_first_unit)),
     ("Xception", "x65_v3plus_os16_65x97", {}, (tap_after_relu,)),
     ("Xception", "x71_v3plus_os16_65x97", OS_8, (no_projection_without_stride,)),
 )

@@ -54,7 +54,7 @@ class MobileNetV3(SlimMobileNet):
 
     def __init__(
         self,
-        arch: str = "large",
+        arch: str,
         widen_factor: float = 1.0,
         *,
         output_stride: int = 32,

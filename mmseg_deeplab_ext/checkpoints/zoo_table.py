@@ -29,7 +29,7 @@ _VOC_TRAINVAL = "VOC trainaug + trainval"
 _CITYSCAPES = "Cityscapes train"
 _ADE20K = "ADE20K train"
 _IMAGENET = "ImageNet"
-_UNSUPPORTED = ("DPC", "MobileNetV3")  # parts of `ZooEntry.network`
+_UNSUPPORTED = ("DPC",)  # parts of `ZooEntry.network`
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def network_config(
 
     Args:
         network: a network with a head and logits.
-        output_stride: of the backbone; by default 16.
+        output_stride: of the backbone; by default 16, for MobileNetV3 32.
         dilations: of the ASPP branches, 1 first; by default 1 and multiples of 96 / output_stride.
         multi_grid: of a backbone that takes one; by default that of its published weights.
         crop_size: height and width that whole images are padded to in the evaluation

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Iterable, Iterator
 
-from mmseg_deeplab_ext.errors import DeepLabExtError
 from mmseg_deeplab_ext.specs import BACKBONES
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec, Shapes
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
@@ -19,6 +18,14 @@ _HEADS: tuple[dict[str, Any], ...] = (
     {"num_rates": 0, "c1_channels": (48,)},
     {"num_rates": 3},
     {"num_rates": 3, "c1_channels": (48,)},
+    {
+        "num_rates": 0,
+        "c1_channels": (19,),
+        "aspp_squeeze_excite": "qsigmoid",
+        "aspp_projection": False,
+        "decoder_sum_merge": True,
+        "decoder_logits": True,
+    },
 )
 """Heads of the model zoo, as keys of ``HeadSpec.of``."""
 
@@ -182,22 +189,23 @@ def nearer_lines(weights: Shapes, backbone: BackboneSpec, head: HeadSpec | None)
 
 def _official_heads(inside: Shapes, backbone: BackboneSpec) -> Iterator[HeadSpec]:
     """Those of the zoo, for as many classes and as wide as the variables say."""
+    width = _last(inside, "aspp0/weights", 256)
     for keys in _HEADS:
-        decoder = "c1_channels" in keys
+        decoder, is_logits = "c1_channels" in keys, "decoder_logits" in keys
         if decoder and not backbone.taps:
             continue
-        width = _last(inside, "aspp0/weights", 256)
-        try:
-            yield HeadSpec.of(
-                in_channels=backbone.channels,
-                channels=256 if decoder else width,
-                aspp_channels=width,
-                num_classes=_last(inside, "logits/semantic/biases", 21),
-                c1_in_channels=(backbone.taps[0].channels,) if decoder else (),
-                **keys,
-            )
-        except DeepLabExtError:
-            continue
+        classes = _last(inside, "decoder/feature_projection0/weights", 19)
+        if not is_logits:
+            classes = _last(inside, "logits/semantic/biases", 21)
+        channels = classes if is_logits else 256 if decoder else width
+        yield HeadSpec.of(
+            in_channels=backbone.channels,
+            channels=channels,
+            aspp_channels=width,
+            num_classes=classes,
+            c1_in_channels=(backbone.taps[int(is_logits)].channels,) if decoder else (),
+            **{**keys, **({"c1_channels": (classes,)} if is_logits else {})},
+        )
 
 
 def _last(shapes: Shapes, name: str, default: int) -> int:

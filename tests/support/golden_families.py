@@ -50,11 +50,13 @@ def inner_outputs(backbone):
             yield from inner(backbone)
 
 
-def _input(args, out):
+def first_input(args, out):
+    """What enters the module."""
     return args[0]
 
 
-def _output(args, out):
+def output(args, out):
+    """The output as it is."""
     return out
 
 
@@ -68,7 +70,7 @@ def _activated(args, out):
 
 def _of_a_resnet(backbone):
     spec = backbone.spec
-    yield backbone.stem, f"ep/{spec.scope}/conv1_3", _output
+    yield backbone.stem, f"ep/{spec.scope}/conv1_3", output
     for b, name in enumerate(backbone.layer_names, start=1):
         units = getattr(backbone, name)
         block = f"ep/{spec.scope}/block{b}"
@@ -81,7 +83,7 @@ def _of_an_xception(backbone):
     """Every stem convolution and unit, and every tensor inside the units."""
     scope = backbone.spec.scope
     for number, conv in enumerate(backbone.stem, start=1):
-        yield conv, f"ep/{scope}/entry_flow/conv1_{number}", _output
+        yield conv, f"ep/{scope}/entry_flow/conv1_{number}", output
     for name, specs in zip(backbone.layer_names, backbone.spec.blocks):
         for unit, spec in zip(getattr(backbone, name), specs):
             yield unit, f"ep/{scope}/{spec.name}", _first_output
@@ -94,24 +96,24 @@ def _inside(unit, scope):
         atrous = "/BatchToSpaceND" * (conv.depthwise_conv.dilation != (1, 1))
         yield from of_a_conv(conv.depthwise_conv, f"{half}_depthwise", f"depthwise{atrous}")
         yield from of_a_conv(conv.pointwise_conv, f"{half}_pointwise", "Conv2D")
-        yield conv, f"{scope}/Relu{f'_{number - 1}' * (number > 1)}", _input
+        yield conv, f"{scope}/Relu{f'_{number - 1}' * (number > 1)}", first_input
     if isinstance(unit.shortcut, ConvModule):
         yield from of_a_conv(unit.shortcut, f"{scope}/shortcut", "Conv2D")
 
 
 def of_a_conv(module, scope, kernel):
     """The tensors of a convolution with batch norm, whose own is called ``kernel``."""
-    yield module.conv, f"{scope}/{kernel}", _output
-    yield module.bn, f"{scope}/BatchNorm/FusedBatchNormV3", _output
+    yield module.conv, f"{scope}/{kernel}", output
+    yield module.bn, f"{scope}/BatchNorm/FusedBatchNormV3", output
     if module.with_activation:
         swish = isinstance(module.activate, HardSwish)
-        yield module, f"{scope}/{'hard_swish/mul_1' if swish else 'Relu'}", _output
+        yield module, f"{scope}/{'hard_swish/mul_1' if swish else 'Relu'}", output
 
 
 def _of_a_mobilenet(backbone):
     """Every layer, and every tensor inside the units."""
     scope = f"t/{backbone.spec.scope}"
-    yield backbone.stem, "ep/layer_1", _output
+    yield backbone.stem, "ep/layer_1", output
     yield from of_a_conv(backbone.stem[0], f"{scope}/Conv", "Conv2D")
     units = [
         pair
@@ -121,8 +123,8 @@ def _of_a_mobilenet(backbone):
     for number, (unit, spec) in enumerate(units, start=2):
         yield unit, f"ep/layer_{number}", _first_output
         if isinstance(unit, LastConv):
-            yield unit.conv, f"{scope}/{spec.name}/Conv2D", _output
-            yield unit.bn, f"{scope}/{spec.name}/BatchNorm/FusedBatchNormV3", _output
+            yield unit.conv, f"{scope}/{spec.name}/Conv2D", output
+            yield unit.bn, f"{scope}/{spec.name}/BatchNorm/FusedBatchNormV3", output
         else:
             yield from _inside_a_mobile_unit(unit, f"{scope}/{spec.name}")
 
@@ -141,16 +143,25 @@ def _inside_a_mobile_unit(unit, scope):
 
 
 def _of_a_squeeze_excite(module, scope):
-    yield module.conv1, f"{scope}/Mean", _input
-    yield module, f"{scope}/mul", _output
-    for name, conv in (("Conv", module.conv1.conv), ("Conv_1", module.conv2.conv)):
-        bias = conv.bias.detach()[:, None, None]
-        yield conv, f"{scope}/{name}/Conv2D", lambda args, out, bias=bias: out - bias
-        yield conv, f"{scope}/{name}/BiasAdd", _output
-    yield module.conv1, f"{scope}/Conv/Relu", _output
-    gate = f"{scope}/Conv_1"
-    yield module.conv2, f"{gate}/Relu6", lambda args, out: torch.nn.functional.relu6(out + 3)
-    yield module.conv2, f"{gate}/mul", lambda args, out: quantised_sigmoid(out)
+    yield module.conv1, f"{scope}/Mean", first_input
+    yield from biased_conv(module.conv1.conv, f"{scope}/Conv")
+    yield module.conv1, f"{scope}/Conv/Relu", output
+    yield from biased_conv(module.conv2.conv, f"{scope}/Conv_1")
+    yield from quantised_gate(module.conv2, f"{scope}/Conv_1")
+    yield module, f"{scope}/mul", output
+
+
+def biased_conv(conv, scope):
+    """The tensors of a convolution with bias."""
+    bias = conv.bias.detach()[:, None, None]
+    yield conv, f"{scope}/Conv2D", lambda args, out: out - bias
+    yield conv, f"{scope}/BiasAdd", output
+
+
+def quantised_gate(module, scope):
+    """What becomes of the output of a module that a quantised sigmoid follows."""
+    yield module, f"{scope}/Relu6", lambda args, out: torch.nn.functional.relu6(out + 3)
+    yield module, f"{scope}/mul", lambda args, out: quantised_sigmoid(out)
 
 
 _INNER_OUTPUTS = {

@@ -14,7 +14,7 @@ from mmseg_deeplab_ext.plugins import load_plugins
 
 # Arguments of network_config -> how the command line takes them.
 _CONFIG_OPTIONS = {
-    "output_stride": {"help": "4 (ResNets only), 8, 16 (default) or 32"},
+    "output_stride": {"help": "4 (ResNets only), 8, 16 or 32; by default 16, for MobileNetV3 32"},
     "dilations": {"nargs": "+", "help": "1 and the atrous rates, such as 1 6 12 18"},
     "multi_grid": {"nargs": "+", "help": "of ResNets and Xceptions, such as 1 2 4"},
     "crop_size": {

@@ -79,8 +79,8 @@ class ResNetV1Spec(BackboneSpec):
         check_choice("cascade", self.cascade, _COPIES)
 
     def __str__(self) -> str:
-        copies = f", blocks 5 to {4 + self.cascade} in cascade" if self.cascade > 1 else ", block 5"
-        return super().__str__() + copies * bool(self.cascade)
+        added = f"blocks 5 to {4 + self.cascade}" if self.cascade > 1 else "block 5"
+        return super().__str__() + f" with {added} in cascade" * bool(self.cascade)
 
     @property
     def output_strides(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -166,7 +166,7 @@ class ResNetV1Spec(BackboneSpec):
         if self.cascade:
             raise CheckpointMismatchError(
                 f"{self} has no counterpart in TensorFlow's DeepLab, whose {self.scope} ends with "
-                "block4; without the cascade (cascade=0) it has one"
+                "block4; without `cascade` it has one"
             )
         yield from stem_rules(self.stem, self.scope, f"{prefix}stem")
         for b, block in enumerate(self.blocks, start=1):

@@ -109,6 +109,16 @@ def test_an_imagenet_classifier_starts_a_cascade_and_all_that_it_adds(imagenet):
         np.testing.assert_array_equal(state[name], values[rules["layer4.1.bn1.weight"]])
 
 
+def test_a_cascade_that_is_to_take_a_whole_segmentor_of_tensorflows_is_refused(tmp_path):
+    write_network(tmp_path / "r18", R18_BETA)
+    configs = copy.deepcopy(R18_BETA.configs())
+    configs["backbone"]["cascade"] = 1
+    model = MODELS.build(dict(type="EncoderDecoder", **configs))
+    message = "with block 5 in cascade.\n.*change in model.backbone: remove cascade.\n.*layer5.0"
+    with pytest.raises(CheckpointMismatchError, match=message):
+        load_checkpoint(model, f"tf://{tmp_path}/r18", map_location="cpu")
+
+
 def test_a_segmentor_initialises_its_backbone_alone(imagenet):
     configs = R18_BETA.configs()
     configs["backbone"]["init_cfg"] = pretrained(imagenet)

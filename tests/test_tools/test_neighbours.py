@@ -90,3 +90,9 @@ def test_it_trains_evaluates_predicts_and_is_exported(trained, data_root, capsys
     load_tool("export").main([trained.config, trained.weights, exported])
     verified = re.findall(r"verified on .*: (\d+) labels differ", capsys.readouterr().out)
     assert set(verified) == {"0"}
+
+
+def test_every_config_that_the_page_names_exists():
+    named = re.findall(r"configs/[\w./-]+\.py", (REPO / "docs" / "neighbours.md").read_text())
+    assert named
+    assert [name for name in named if not (REPO / name).exists()] == []

@@ -20,6 +20,7 @@ STACKLESS = (
     "test_package/test_metadata.py",
     "test_package/test_model_index.py",
     "test_progress.py",
+    "test_specs/test_dense_prediction_cell.py",
     "test_specs/test_detect.py",
     "test_specs/test_nearest.py",
     "test_specs/test_rules.py",

@@ -26,7 +26,10 @@ NETWORKS = {
     },
     "r101beta_cascade": dict(type="mmseg_deeplab_ext.ResNetV1Beta", depth=101, cascade=3),
     "mnv2": dict(type="mmseg_deeplab_ext.MobileNetV2", widen_factor=1.0),
+    "mnv3l": dict(type="mmseg_deeplab_ext.MobileNetV3", arch="large"),
+    "mnv3s": dict(type="mmseg_deeplab_ext.MobileNetV3", arch="small"),
     "x65": dict(type="mmseg_deeplab_ext.Xception", depth=65),
+    "x71dpc": dict(type="mmseg_deeplab_ext.Xception", depth=71),
 }
 DATASETS = dict(
     voc12="PascalVOCDataset",
@@ -71,7 +74,10 @@ def test_every_config_builds_its_model(path):
     with torch.device("meta"):
         network = MODELS.build(model)
     assert type(network.backbone).__module__.startswith("mmseg_deeplab_ext.")
-    assert network.decode_head.conv_seg.out_channels == model.decode_head.num_classes
+    head = network.decode_head
+    assert head.spec.num_classes == model.decode_head.num_classes
+    if not model.decode_head.get("decoder_logits"):
+        assert head.conv_seg.out_channels == model.decode_head.num_classes
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -141,6 +147,8 @@ def test_biases_train_at_twice_the_rate():
         ("deeplabv3plus/deeplabv3plus_r18beta-d16_b16-30k_voc12-513x513.py", 1e-4),
         ("deeplabv3/deeplabv3_mnv2-d16_b16-30k_voc12aug-513x513.py", 4e-5),
         ("deeplabv3plus_xception65_voc.py", 4e-5),
+        ("zoo/mobilenetv3_large_cityscapes_trainfine.py", 4e-5),
+        ("zoo/EdgeTPU-DeepLab-slim.py", 4e-5),
     ],
 )
 def test_weight_decay_spares_norms_biases_and_depthwise_kernels(path, weight_decay):

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from mmseg_deeplab_ext import download
 from mmseg_deeplab_ext.checkpoints.reader import Checkpoint, open_checkpoint
-from mmseg_deeplab_ext.checkpoints.zoo_table import LIST_COMMAND, SCHEME, ZooEntry, find_entry
+from mmseg_deeplab_ext.checkpoints.zoo_table import SCHEME, ZooEntry, find_entry
 from mmseg_deeplab_ext.errors import (
     CheckpointChecksumError,
     CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
-    CheckpointUnsupportedError,
     EnvironmentNotReadyError,
 )
 
@@ -42,16 +41,10 @@ def fetch(name: str, *, folder: Path | None = None, recheck: bool = False) -> Pa
     Raises:
         CheckpointNotFoundError: There is no such entry, the download failed, or the folder can't
             be used.
-        CheckpointUnsupportedError: This version can't load it.
         CheckpointFormatError: What arrived, or with ``recheck`` what is in the cache, is damaged.
         EnvironmentNotReadyError: No folder was given and PyTorch is not installed.
     """
     entry = find_entry(name)
-    if entry.unsupported:
-        raise CheckpointUnsupportedError(
-            f"{entry.name} ({entry.network}) can't be loaded: this version does not support "
-            f"{entry.unsupported}. `{LIST_COMMAND}` says what can be."
-        )
     folder = _default_folder() if folder is None else Path(folder)
     path = folder / entry.archive
     try:

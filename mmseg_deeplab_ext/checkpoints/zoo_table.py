@@ -29,7 +29,6 @@ _VOC_TRAINVAL = "VOC trainaug + trainval"
 _CITYSCAPES = "Cityscapes train"
 _ADE20K = "ADE20K train"
 _IMAGENET = "ImageNet"
-_UNSUPPORTED = ("DPC",)  # parts of `ZooEntry.network`
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,6 @@ class ZooEntry:
     data: str
     size: str
     published: tuple[str, ...] = ()
-
-    @property
-    def unsupported(self) -> str | None:
-        """What this version does not support about it; None where it can be loaded."""
-        return next((part for part in _UNSUPPORTED if part in self.network), None)
 
     @property
     def archive(self) -> str:
@@ -276,12 +270,7 @@ def find_entry(name: str) -> ZooEntry:
 
 def listing() -> list[str]:
     """Describe the zoo in aligned lines: a heading, and a line per entry."""
-    rows = [("name", "network", "trained on", "published mIoU (%)", "archive", "loadable")]
-    rows += [(e.name, e.network, e.data, "; ".join(e.published), e.size, loadable(e)) for e in ZOO]
+    rows = [("name", "network", "trained on", "published mIoU (%)", "archive")]
+    rows += [(e.name, e.network, e.data, "; ".join(e.published), e.size) for e in ZOO]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def loadable(entry: ZooEntry) -> str:
-    """Say whether this version can load an entry, and if not, why."""
-    return f"no: {entry.unsupported}" if entry.unsupported else "yes"

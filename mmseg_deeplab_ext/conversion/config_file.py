@@ -16,6 +16,8 @@ from mmseg_deeplab_ext.conversion.dataset_meta import (
 )
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
 from mmseg_deeplab_ext.specs.backbone import Input
+from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.head_parts import Aspp
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 
 _BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
@@ -68,12 +70,7 @@ def network_config(
         multi_grid = backbone.multi_grid
     if multi_grid is not None:
         parts["backbone"]["multi_grid"] = tuple(multi_grid)
-    parts["decode_head"]["dilations"] = tuple(
-        head.dilations(output_stride) if dilations is None else dilations
-    )
-    if head.context.is_mobilenet_v3s:
-        window = {**_MOBILENET_V3_WINDOW, "output_stride": output_stride}
-        parts["decode_head"]["image_pooling"] = window
+    parts["decode_head"].update(_output_stride_keys(head, output_stride, dilations))
     data_set = DATA_SETS.get(head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
     eval_size = data_set.eval_crop_size if crop_size is None else crop_size
     cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
@@ -99,6 +96,30 @@ def network_config(
         _name_classes(cfg, head.num_classes, data_set)
     _pad_crops(cfg, backbone.input)
     return Config(cfg)
+
+
+def _output_stride_keys(
+    head: HeadSpec, output_stride: int, dilations: Sequence[int] | None
+) -> dict[str, Any]:
+    """The head's keys that follow the output stride: rates, and MobileNetV3's pooled window."""
+    context = head.context
+    if isinstance(context, Aspp):
+        keys: dict[str, Any] = {
+            "dilations": tuple(head.dilations(output_stride) if dilations is None else dilations)
+        }
+        if context.is_mobilenet_v3s:
+            window = {**_MOBILENET_V3_WINDOW, "output_stride": output_stride}
+            keys["image_pooling"] = window
+        return keys
+    if dilations is not None:
+        raise ConfigError(f"dilations={dilations!r} was given, but a {context} has its own rates")
+    if not context.known:
+        raise CheckpointMismatchError(
+            f"no config can be written for a {context} that is not the published one: variables "
+            "tell neither rates nor inputs. In a config of your own, name the JSON file that it "
+            "was trained with in dense_prediction_cell"
+        )
+    return {"output_stride": output_stride}
 
 
 def config_text(cfg: Config, *, title: str, command: str) -> str:

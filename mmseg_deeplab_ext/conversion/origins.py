@@ -158,10 +158,10 @@ def _changes(
     if isinstance(ours, HeadSpec) and isinstance(theirs, HeadSpec):
         if theirs.tap_channels != ours.tap_channels and "c1_in_index" in wanted:
             changes.append(f"c1_in_index={wanted['c1_in_index']!r}")
-        rates = theirs.context.num_rates
-        if rates != ours.context.num_rates:
+        wanted_rates, rates = theirs.dilations()[1:], ours.dilations()[1:]
+        if len(wanted_rates) != len(rates) and theirs.dilations():
             changes.append(
-                f"dilations with {rates} rates after the 1 (now {ours.context.num_rates}), at "
+                f"dilations with {len(wanted_rates)} rates after the 1 (now {len(rates)}), at "
                 f"output stride 16 {theirs.dilations()}"
             )
     return changes

@@ -8,10 +8,11 @@ from mmengine.model import ModuleList
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
+from mmseg_deeplab_ext.decode_heads.dense_prediction_cell import CellModule, checked_cell
 from mmseg_deeplab_ext.decode_heads.image_pooling import image_pooling_args
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import tf_norm_cfg
@@ -20,6 +21,7 @@ from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs.deeplab_head import HEAD_BATCH_NORM, HeadSpec
 
+_DILATIONS = (1, 6, 12, 18)
 _PROJECTED = 48
 """Channels of a projected tap (``projected_filters`` in ``model.py``)."""
 
@@ -49,6 +51,10 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         image_pooling: True pools over the whole feature map; False leaves the branch out;
             ``dict(crop_size=(h, w), output_stride=16, stride=(1, 1))`` pools over windows of that
             many pixels.
+        dense_prediction_cell: a cell in the place of the ASPP: "branch5_top1_cityscapes", or one in
+            Google's JSON form: the path of its file, or the list of branches that it holds. Its
+            branches have ``aspp_channels``.
+        output_stride: of the final feature, for a cell, whose rates it divides: 16, 8 or 4.
         c1_in_channels: channels of the tapped feature, one value or one per decoder stage; 0
             builds no decoder (DeepLabv3).
         c1_channels: channels the tap is projected to, one value or one per stage; by default 48, or
@@ -63,7 +69,8 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             is no ``conv_seg``. Its convolutions have a bias, no batch norm and no activation, and
             are dense, 1x1 with ``decoder_sum_merge``.
         in_index: index of the final feature among the backbone's outputs; the last by default.
-        dropout_ratio: elementwise dropout after the ASPP projection (``keep_prob`` 0.9).
+        dropout_ratio: elementwise dropout after the ASPP's projection, before a cell's
+            (``keep_prob`` 0.9).
         norm_cfg: MMCV norm config. Batch norms take TensorFlow's momentum (0.0003, ``decay``
             0.9997) and epsilon (1.001e-5) unless stated. With so small a momentum the moving
             statistics need some 10,000 iterations: raise it for short schedules.
@@ -85,12 +92,14 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         channels: int,
         *,
         num_classes: int,
-        dilations: Sequence[int] = (1, 6, 12, 18),
+        dilations: Sequence[int] = _DILATIONS,
         aspp_channels: int | None = None,
         aspp_separable: bool = True,
         aspp_squeeze_excite: str | None = None,
         aspp_projection: bool = True,
         image_pooling: bool | dict = True,
+        dense_prediction_cell: str | Sequence[dict] | None = None,
+        output_stride: int = 16,
         c1_in_channels: int | Sequence[int] = 0,
         c1_channels: int | Sequence[int] | None = None,
         c1_in_index: int | Sequence[int] = 0,
@@ -117,6 +126,12 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         stages = decoder_stages(c1_in_index, c1_in_channels, c1_channels)
         dilations = checked_dilations(dilations)
         window = image_pooling_args(image_pooling)
+        cell = checked_cell(
+            dense_prediction_cell,
+            output_stride=output_stride,
+            window=window,
+            other_rates=dilations != _DILATIONS,
+        )
         if decoder_logits:
             kwargs.setdefault("init_cfg", None)  # BaseDecodeHead's is that of conv_seg
         if "init_cfg" in kwargs:
@@ -142,6 +157,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             aspp_squeeze_excite=aspp_squeeze_excite,
             aspp_projection=aspp_projection,
             image_pooling=window is not None,
+            dense_prediction_cell=cell,
             c1_in_channels=tuple(width for _, width, _ in stages),
             c1_channels=tuple(width for _, _, width in stages),
             decoder_separable=decoder_separable,
@@ -150,13 +166,11 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         )
         self.dropout_ratio = dropout_ratio
         self.upsample_logits = upsample_logits
-        self.aspp = ASPP(
-            self.spec.context,
-            dilations=dilations,
-            window=window,
-            dropout_ratio=dropout_ratio,
-            norm_cfg=norm_cfg,
-        )
+        context = dict(window=window, dropout_ratio=dropout_ratio, norm_cfg=norm_cfg)
+        if cell is None:
+            self.aspp = ASPP(self.spec.context, dilations=dilations, **context)
+        else:
+            self.cell = CellModule(self.spec.context, output_stride=output_stride, **context)
         self.c1_in_index = [index for index, _, _ in stages]
         self.decoder = ModuleList(
             DecoderStage(
@@ -170,6 +184,11 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         )
         if decoder_logits:
             self.conv_seg = None
+
+    @property
+    def context(self) -> nn.Module:
+        """What sees the surroundings of a pixel: ``aspp`` or ``cell``."""
+        return getattr(self, self.spec.context.module)
 
     def forward(self, inputs: tuple[Tensor, ...], *, image_scale: float = 1.0) -> Tensor:
         """Compute the logits.
@@ -185,7 +204,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             ConfigError: if the backbone has no such feature map, or one of another width.
         """
         x = _pick(inputs, "in_index", self.in_index, channels=self.in_channels)
-        x = self.aspp(x, image_scale=image_scale)
+        x = self.context(x, image_scale=image_scale)
         for index, stage in zip(self.c1_in_index, self.decoder):
             width = stage.projection.in_channels
             x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -12,10 +15,53 @@ from torch.nn import functional as F
 from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.quantised_sigmoid import quantised_sigmoid
-from mmseg_deeplab_ext.layers.scale_dimension import scale_size
+from mmseg_deeplab_ext.layers.scale_dimension import scale_dimension, scale_size
 from mmseg_deeplab_ext.specs.head_parts import GATES
 
 _GATES = dict(zip(GATES, (torch.sigmoid, quantised_sigmoid)))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where means of a feature map are taken, as TensorFlow's ``avg_pool2d`` does: whole windows.
+
+    Attributes:
+        crop_size: height and width in pixels of the image; None for all of the feature map.
+        output_stride: pixels per cell of the feature map.
+        stride: of the windows, in cells.
+        grid_size: how often a window fits into the crop.
+    """
+
+    crop_size: tuple[int, int] | None = None
+    output_stride: int = 1
+    stride: tuple[int, int] = (1, 1)
+    grid_size: tuple[int, int] = (1, 1)
+
+    def pooled(self, x: Tensor, *, image_scale: float) -> Tensor:
+        """Pool [N, C, H, W] to [N, C, h, w].
+
+        Args:
+            x: the feature map.
+            image_scale: of the image that it comes from. TensorFlow's ``multi_scale_logits``
+                scales ``image_pooling_crop_size`` with the crop.
+
+        Raises:
+            ConfigError: the window is larger than the feature map.
+        """
+        if self.crop_size is None:
+            return x.mean(dim=(2, 3), keepdim=True)
+        size, crop = x.shape[-2:], scale_size(self.crop_size, image_scale)
+        height, width = (
+            scale_dimension(side, 1 / (self.output_stride * cells))
+            for side, cells in zip(crop, self.grid_size)
+        )
+        if height > size[0] or width > size[1]:
+            raise ConfigError(
+                f"image_pooling asks for a window of {(height, width)} cells, but the feature map "
+                f"has only {tuple(size)}: feed larger images (pad them to the crop), or use a "
+                "smaller crop_size in image_pooling, or image_pooling=True for the whole map"
+            )
+        return F.avg_pool2d(x, (height, width), self.stride)
 
 
 class ImagePooling(BaseModule):
@@ -24,13 +70,10 @@ class ImagePooling(BaseModule):
     Args:
         in_channels: input channels.
         channels: output channels.
-        crop_size: height and width of the pooled window in pixels of the image; None pools over
-            all of the feature map.
-        output_stride: pixels per cell of the feature map.
-        stride: stride of the window, in cells.
         gate: of ``GATES``, what turns the convolution's output, which has a bias and no batch norm,
             into factors (squeeze-and-excite); None for batch norm and ReLU.
         norm_cfg: MMCV norm config.
+        windows: fields of :class:`Windows`.
     """
 
     def __init__(
@@ -38,16 +81,12 @@ class ImagePooling(BaseModule):
         in_channels: int,
         channels: int,
         *,
-        crop_size: tuple[int, int] | None = None,
-        output_stride: int = 1,
-        stride: tuple[int, int] = (1, 1),
         gate: str | None = None,
         norm_cfg: dict,
+        **windows: Any,
     ) -> None:
         super().__init__()
-        self.crop_size = crop_size
-        self.output_stride = output_stride
-        self.stride = stride
+        self.windows = Windows(**windows)
         self.gate = gate and _GATES[gate]
         layers = dict(norm_cfg=norm_cfg) if gate is None else dict(act_cfg=None)
         self.conv = ConvModule(in_channels, channels, 1, **layers)
@@ -57,40 +96,56 @@ class ImagePooling(BaseModule):
 
         Args:
             x: the feature map.
-            image_scale: of the image that it comes from. TensorFlow's ``multi_scale_logits``
-                scales ``image_pooling_crop_size`` with the crop.
+            image_scale: see :meth:`Windows.pooled`.
 
         Raises:
             ConfigError: if the window is larger than the feature map, or batch norm would have to
                 be trained on one value per channel.
         """
-        size = x.shape[-2:]
-        window = self._window(image_scale)
-        if window is None:
-            pooled = x.mean(dim=(2, 3), keepdim=True)
-        elif window[0] > size[0] or window[1] > size[1]:
-            raise ConfigError(
-                f"image_pooling asks for a window of {window} cells, but the feature map "
-                f"has only {tuple(size)}: feed larger images (pad them to the crop), or use a "
-                "smaller crop_size in image_pooling, or image_pooling=True for the whole map"
-            )
-        else:
-            pooled = F.avg_pool2d(x, window, self.stride)
-        if pooled[:, 0].numel() == 1 and any(map(_trains, self.conv.modules())):
-            raise ConfigError(
-                "the image pooling's batch norm can't be trained on a batch of one image: raise "
-                "train_dataloader.batch_size to at least 2, or leave the statistics alone with "
-                "custom_hooks=[dict(type='mmseg_deeplab_ext.FreezeBatchNormHook')]"
-            )
+        pooled = self.windows.pooled(x, image_scale=image_scale)
+        _check_batch(pooled, self.conv)
         out = self.conv(pooled)
-        out = self.gate(out) if self.gate else out
-        return resize(out, size=size, mode="bilinear", align_corners=True, warning=False)
+        return _resized(self.gate(out) if self.gate else out, x)
 
-    def _window(self, image_scale: float) -> tuple[int, int] | None:
-        """The pooled window in cells of the feature map."""
-        if self.crop_size is None:
-            return None
-        return scale_size(scale_size(self.crop_size, image_scale), 1 / self.output_stride)
+
+class PyramidPooling(ConvModule):
+    """A branch of a dense prediction cell: :class:`ImagePooling` under a convolution's names.
+
+    The variables of a file don't tell which of the two a branch is.
+
+    Args:
+        in_channels: input channels.
+        channels: output channels.
+        windows: what to pool.
+        norm_cfg: MMCV norm config.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, *, windows: Windows, norm_cfg: dict
+    ) -> None:
+        super().__init__(in_channels, channels, 1, norm_cfg=norm_cfg)
+        self.windows = windows
+
+    def forward(self, x: Tensor, *, image_scale: float = 1.0) -> Tensor:
+        """Pool [N, in_channels, H, W] and return it as [N, channels, H, W]."""
+        pooled = self.windows.pooled(x, image_scale=image_scale)
+        _check_batch(pooled, self)
+        return _resized(super().forward(pooled), x)
+
+
+def _resized(out: Tensor, like: Tensor) -> Tensor:
+    size = like.shape[-2:]
+    return resize(out, size=size, mode="bilinear", align_corners=True, warning=False)
+
+
+def _check_batch(pooled: Tensor, module: nn.Module) -> None:
+    """Demand more than one value per channel for a batch norm that trains."""
+    if pooled[:, 0].numel() == 1 and any(map(_trains, module.modules())):
+        raise ConfigError(
+            "the image pooling's batch norm can't be trained on a batch of one image: raise "
+            "train_dataloader.batch_size to at least 2, or leave the statistics alone with "
+            "custom_hooks=[dict(type='mmseg_deeplab_ext.FreezeBatchNormHook')]"
+        )
 
 
 def _trains(module: nn.Module) -> bool:
@@ -98,7 +153,7 @@ def _trains(module: nn.Module) -> bool:
 
 
 def image_pooling_args(image_pooling: bool | dict) -> dict | None:
-    """Turn the config value ``image_pooling`` into arguments of :class:`ImagePooling`.
+    """Turn the config value ``image_pooling`` into fields of :class:`Windows`.
 
     Args:
         image_pooling: True pools over the whole map, False leaves the branch out. A dict

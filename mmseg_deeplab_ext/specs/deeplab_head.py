@@ -18,6 +18,7 @@ from mmseg_deeplab_ext.specs.backbone import (
     Shapes,
 )
 from mmseg_deeplab_ext.specs.decoder import Decoder
+from mmseg_deeplab_ext.specs.dense_prediction_cell import CellBranch, DensePredictionCell
 from mmseg_deeplab_ext.specs.head_parts import GATES, Aspp, Logits, single
 from mmseg_deeplab_ext.specs.rule import Rule
 
@@ -44,7 +45,7 @@ class HeadSpec:
             logits; None where it is left out on request, such a decoder included.
     """
 
-    context: Aspp
+    context: Aspp | DensePredictionCell
     decoder: Decoder | None = None
     logits: Logits | None = None
 
@@ -65,6 +66,7 @@ class HeadSpec:
         aspp_squeeze_excite: str | None = None,
         aspp_projection: bool = True,
         image_pooling: bool = True,
+        dense_prediction_cell: tuple[CellBranch, ...] | None = None,
         c1_in_channels: tuple[int, ...] = (),
         c1_channels: tuple[int, ...] = (),
         decoder_separable: bool = True,
@@ -79,7 +81,7 @@ class HeadSpec:
         Raises:
             ConfigError: a combination that is impossible in TensorFlow too, or has no meaning.
         """
-        context = Aspp(
+        aspp = Aspp(
             in_channels,
             aspp_channels or channels,
             num_rates,
@@ -88,6 +90,7 @@ class HeadSpec:
             squeeze_excite=aspp_squeeze_excite,
             projection=aspp_projection,
         )
+        context = aspp if dense_prediction_cell is None else _instead(aspp, dense_prediction_cell)
         decoder = None
         if c1_in_channels:
             decoder = Decoder(
@@ -113,10 +116,12 @@ class HeadSpec:
     @classmethod
     def found_in(cls, shapes: Shapes) -> HeadSpec | None:
         """The head that the variables are; None if there is none."""
-        starts = (Logits.scope.partition("/")[0] + "/", Decoder.scope, *Aspp.scopes)
+        cell = DensePredictionCell.scope
+        starts = (Logits.scope.partition("/")[0] + "/", Decoder.scope, cell, *Aspp.scopes)
         if not any(name.startswith(starts) for name in shapes):
             return None
-        context, classes = Aspp.found_in(shapes), Decoder.num_classes_in(shapes)
+        kind = DensePredictionCell if any(name.startswith(cell) for name in shapes) else Aspp
+        context, classes = kind.found_in(shapes), Decoder.num_classes_in(shapes)
         logits = Logits.found_in(shapes) if classes is None else Logits(classes, classes)
         decoder = Decoder.found_in(
             shapes, in_channels=context.out_channels, channels=logits.in_channels
@@ -142,7 +147,12 @@ class HeadSpec:
         return self.decoder.tap_channels if self.decoder else ()
 
     def dilations(self, output_stride: int = 16) -> tuple[int, ...]:
-        """The official rates: 6, 12, 18 at output stride 16, twice that at 8, half that at 32."""
+        """The official rates: 6, 12, 18 at output stride 16, twice that at 8, half that at 32.
+
+        Empty for a dense prediction cell, which has its own.
+        """
+        if isinstance(self.context, DensePredictionCell):
+            return ()
         return (1, *official_rates(output_stride, self.context.num_rates))
 
     @property
@@ -176,7 +186,7 @@ class HeadSpec:
             "num_classes": self.num_classes,
             **self.context.options(),
             **decoder,
-            "dilations": self.dilations(),
+            **({"dilations": self.dilations()} if self.dilations() else {}),
         }
 
     def config(self, backbone: BackboneSpec | None = None) -> dict[str, Any]:
@@ -187,21 +197,24 @@ class HeadSpec:
         return config
 
 
+def _instead(aspp: Aspp, branches: tuple[CellBranch, ...]) -> DensePredictionCell:
+    """A cell in the place of an ASPP that has no key of its own."""
+    if aspp != Aspp(aspp.in_channels, aspp.channels, aspp.num_rates):
+        raise ConfigError(
+            "dense_prediction_cell takes the place of the ASPP: leave out aspp_separable, "
+            "aspp_squeeze_excite, aspp_projection and image_pooling=False"
+        )
+    return DensePredictionCell(aspp.in_channels, aspp.channels, branches)
+
+
 def _contradictions(head: HeadSpec) -> Iterator[str]:
     """What is wrong with the keys of a config, in sentences."""
-    context, decoder, width = head.context, head.decoder, head.context.out_channels
-    if context.squeeze_excite not in (None, *GATES):
-        yield f"aspp_squeeze_excite={context.squeeze_excite!r} must be None, {' or '.join(GATES)}"
-    if context.squeeze_excite and not context.image_pooling:
-        yield "aspp_squeeze_excite is made from the image pooling, which image_pooling=False omits"
-    if context.squeeze_excite and context.num_rates and not context.projection:
-        yield (
-            f"aspp_squeeze_excite has {context.channels} channels, {context.num_rates + 1} "
-            f"branches without aspp_projection {width}: use dilations=(1,), or the projection"
-        )
+    if isinstance(head.context, Aspp):
+        yield from _contradictions_of_aspp(head.context)
+    decoder, width = head.decoder, head.context.out_channels
     if not decoder and head.logits and head.logits.in_channels != width:
         yield (
-            f"aspp_channels={context.channels} and channels={head.logits.in_channels} must be "
+            f"aspp_channels={head.context.channels} and channels={head.logits.in_channels} must be "
             "equal in a head without decoder (c1_in_channels=0); without aspp_projection, "
             f"channels must be those of all branches: {width}"
         )
@@ -214,4 +227,17 @@ def _contradictions(head: HeadSpec) -> Iterator[str]:
         yield (
             f"channels={decoder.channels} must be the number of classes, {head.num_classes}, where "
             "the decoder's output is the logits (decoder_logits=True)"
+        )
+
+
+def _contradictions_of_aspp(context: Aspp) -> Iterator[str]:
+    if context.squeeze_excite not in (None, *GATES):
+        yield f"aspp_squeeze_excite={context.squeeze_excite!r} must be None, {' or '.join(GATES)}"
+    if context.squeeze_excite and not context.image_pooling:
+        yield "aspp_squeeze_excite is made from the image pooling, which image_pooling=False omits"
+    if context.squeeze_excite and context.num_rates and not context.projection:
+        yield (
+            f"aspp_squeeze_excite has {context.channels} channels, {context.num_rates + 1} "
+            f"branches without aspp_projection {context.out_channels}: use dilations=(1,), or the "
+            "projection"
         )

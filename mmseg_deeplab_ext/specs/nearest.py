@@ -104,15 +104,15 @@ def likeness(part: BackboneSpec | HeadSpec, inside: Shapes, *, scope: str = "") 
 
 
 def nearest_backbones(weights: Shapes) -> list[Likeness]:
-    """The nearest official backbone, in every scope that has at least half of its variables."""
-    candidates = [
-        likeness(spec, _moved(weights, scope, spec.scope), scope=scope)
-        for family in BACKBONES
-        for spec in family.published()
-        for scope in _scopes_like(spec, weights)
-    ]
-    best = min(candidates, key=lambda each: each.differing, default=None)
-    return [each for each in candidates if best is not None and each.part == best.part]
+    """The nearest official backbone in every scope that has at least half of its variables."""
+    nearest: dict[str, Likeness] = {}
+    for family in BACKBONES:
+        for spec in family.published():
+            for scope in _scopes_like(spec, weights):
+                found = likeness(spec, _moved(weights, scope, spec.scope), scope=scope)
+                if scope not in nearest or found.differing < nearest[scope].differing:
+                    nearest[scope] = found
+    return [nearest[scope] for scope in sorted(nearest)]
 
 
 def _scopes_like(spec: BackboneSpec, weights: Shapes) -> list[str]:
@@ -126,7 +126,7 @@ def _scopes_like(spec: BackboneSpec, weights: Shapes) -> list[str]:
             if name[at + 1 :] in names:
                 votes[name[:at]] += 1
             at = name.find("/", at + 1)
-    return sorted(scope for scope, count in votes.items() if 2 * count >= len(names))
+    return [scope for scope, count in votes.items() if 2 * count >= len(names)]
 
 
 def _moved(weights: Shapes, old: str, new: str) -> dict[str, tuple[int, ...]]:
@@ -171,20 +171,25 @@ def nearer_lines(weights: Shapes, backbone: BackboneSpec, head: HeadSpec | None)
     """
     inside = _moved(weights, backbone.scope, backbone.scope)
     ours = likeness(backbone, inside)
-    near = [each for each in nearest_backbones(weights) if each.differing < ours.differing]
+    all_near = nearest_backbones(weights)
+    near = [each for each in all_near if each.differing < ours.differing]
     if near:
         yield f"  nearer is {', and '.join(map(str, near))}{scope_advice(near)}"
-    elif ours.other_shapes and _MULTIPLIER in backbone.options():
-        published = ", ".join(f"{each.options()[_MULTIPLIER]:g}" for each in backbone.published())
+    for other in all_near:
+        if other not in near and other.scope != backbone.scope:
+            option = HOW_TO_MAP.format(f"--ignore {other.scope}/", f"ignore={other.scope}/")
+            yield f"  the file holds another network, {other}; to leave it out, {option}"
+    if not near and ours.other_shapes and _MULTIPLIER in backbone.options():
+        published = sorted({each.options()[_MULTIPLIER] for each in backbone.published()})
         yield (
             f"  no depth multiplier ({_MULTIPLIER}) gives these widths: all layers should have "
-            f"those of one; published are {published}"
+            f"those of one; published are {', '.join(f'{each:g}' for each in published)}"
         )
     if head is not None:
         others = {n: shape for n, shape in weights.items() if n not in inside}
-        other = nearest_head(weights, backbone)
-        if other is not None and other.differing < likeness(head, others).differing:
-            yield f"  nearer is the head {other}"
+        better = nearest_head(weights, backbone)
+        if better is not None and better.differing < likeness(head, others).differing:
+            yield f"  nearer is the head {better}"
 
 
 def _official_heads(inside: Shapes, backbone: BackboneSpec) -> Iterator[HeadSpec]:

@@ -109,11 +109,6 @@ def detect_network(shapes: Shapes, *, head_fault: str = "") -> NetworkSpec:
     backbone = _backbone(weights)
     if head_fault:
         return NetworkSpec(backbone, head_fault=head_fault)
-    if "meta_architecture" in {_scope(name) for name in weights}:
-        raise CheckpointUnsupportedError(
-            f"the file holds {backbone} with a dense prediction cell (meta_architecture), which "
-            "this version can't build"
-        )
     biases = [
         shape
         for name, shape in weights.items()

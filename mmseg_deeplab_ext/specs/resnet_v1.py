@@ -197,10 +197,9 @@ class ResNetV1Spec(BackboneSpec):
             if any(name.startswith(f"layer{block}.") for name in names):
                 continue
             for unit in range(len(self.blocks[-1])):
-                source = f"layer{last}.{max(unit, 1)}."
-                for name in names:
-                    if name.startswith(source):
-                        copies[f"layer{block}.{unit}.{name[len(source) :]}"] = name
+                source, copied = f"layer{last}.{max(unit, 1)}.", f"layer{block}.{unit}."
+                found = (name for name in names if name.startswith(source))
+                copies.update({copied + name[len(source) :]: name for name in found})
         return copies
 
     def _unit_rules(self, unit: ResidualUnitSpec, tf_scope: str, torch: str) -> Iterator[Rule]:

@@ -20,9 +20,9 @@ INVENTORIES = (
     "mobilenet_v2__*.json",
     "mobilenet_v3_*.json",
     "mobilenet_edgetpu__*.json",
-    "xception_*__[iv]*.json",
+    "xception_*.json",
 )
-LATER = ("bounded dpc v2style noaspp imagepyramid multiscale flip export nearestpred").split()
+LATER = ("bounded v2style noaspp imagepyramid multiscale flip export nearestpred").split()
 SAMPLES = 60
 
 

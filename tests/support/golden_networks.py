@@ -58,11 +58,15 @@ def build_head(options):
         )
     gated = options.get("aspp_with_squeeze_and_excitation")
     gate = "qsigmoid" if options.get("image_se_uses_qsigmoid") else "sigmoid"
+    cell = {}
+    if "dense_prediction_cell_json" in options:  # "dense_prediction_cell_NAME.json"
+        name = options["dense_prediction_cell_json"][len("dense_prediction_cell_") : -len(".json")]
+        cell = dict(dense_prediction_cell=name, output_stride=options["output_stride"])
     return DeepLabV3PlusHead(
         widths[-1],
         options.get("decoder_filters", 256) if strides else aspp_channels,
         num_classes=options["num_classes"],
-        dilations=(1, *(options["atrous_rates"] or ())),
+        **(cell or dict(dilations=(1, *(options["atrous_rates"] or ())))),
         aspp_channels=aspp_channels,
         aspp_separable=options.get("aspp_with_separable_conv", True),
         aspp_squeeze_excite=gate if gated else None,
@@ -128,7 +132,7 @@ class GoldenNetwork(nn.Module):
                 keep(module, array, pick)
                 for module, array, pick in golden_heads.inner_outputs(self.decode_head)
             ]
-            handles.append(keep(self.decode_head.aspp, "aspp_out"))
+            handles.append(keep(self.decode_head.context, "aspp_out"))
             handles += [keep(stage, "decoder_out") for stage in self.decode_head.decoder]
         features = self.backbone(x)
         for end_point, feature in zip((tap.end_point for tap in self.spec.taps), features):

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 REPO = Path(__file__).resolve().parents[2]
+TOOLS = REPO / "tools"
 
 
 def load_script(path: str) -> ModuleType:

@@ -17,12 +17,11 @@ from mmseg_deeplab_ext.__main__ import main
 from mmseg_deeplab_ext.checkpoints import open_checkpoint
 from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from mmseg_deeplab_ext.checkpoints.zoo import URL_PREFIX, URL_VARIABLE, fetch, open_entry
-from mmseg_deeplab_ext.checkpoints.zoo_table import ZOO, find_entry, loadable
+from mmseg_deeplab_ext.checkpoints.zoo_table import ZOO, find_entry
 from mmseg_deeplab_ext.errors import (
     CheckpointError,
     CheckpointFormatError,
     CheckpointNotFoundError,
-    CheckpointUnsupportedError,
 )
 from tests.support.file_server import FileServer, serve
 from tests.support.processes import run_command, run_python
@@ -268,19 +267,10 @@ def test_an_unknown_name_lists_near_ones(tmp_path: Path) -> None:
         fetch("qqq", folder=tmp_path)
 
 
-def test_what_can_not_be_loaded_is_not_downloaded(server: FileServer, tmp_path: Path) -> None:
-    with pytest.raises(
-        CheckpointUnsupportedError, match="Xception-71, DPC, .*does not support DPC"
-    ):
-        fetch("xception71_dpc_cityscapes_trainfine", folder=tmp_path)
-    assert server.requests == []
-
-
 def test_every_entry_has_a_name_and_a_file_of_its_own() -> None:
     assert len(ZOO) == 24
     assert len({entry.name for entry in ZOO}) == len({entry.file for entry in ZOO}) == len(ZOO)
     assert all(find_entry(entry.name) is entry for entry in ZOO)
-    assert sum(entry.unsupported is None for entry in ZOO) == 22
 
 
 def test_the_command_lists_every_entry_in_aligned_columns(
@@ -289,9 +279,9 @@ def test_the_command_lists_every_entry_in_aligned_columns(
     assert main(["zoo"]) == 0
     lines = capsys.readouterr().out.splitlines()
     heading, rows = lines[0], lines[1 : 1 + len(ZOO)]
-    column = heading.index("loadable")
+    column = heading.index("archive")
     assert [row.split()[0] for row in rows] == [entry.name for entry in ZOO]
-    assert [row[column:] for row in rows] == [loadable(entry) for entry in ZOO]
+    assert [row[column:] for row in rows] == [entry.size for entry in ZOO]
     assert max(map(len, rows)) < 160
     assert any("tf-zoo://NAME" in line for line in lines[1 + len(ZOO) :])
 
@@ -308,12 +298,9 @@ def test_the_command_downloads_one_and_prints_its_path_alone(
 def test_the_command_says_what_is_wrong_without_a_traceback(
     server: FileServer, tmp_path: Path
 ) -> None:
-    name = "xception71_dpc_cityscapes_trainval"
-    command = [sys.executable, "-m", "mmseg_deeplab_ext", "zoo", name]
-    done = run_command(*command, "--folder", tmp_path, cwd=REPO, code=1)
-    assert done.stderr.startswith(f"error: {name} (Xception-71, DPC, decoder) can't be loaded")
+    command = [sys.executable, "-m", "mmseg_deeplab_ext", "zoo"]
     (tmp_path / ARCHIVE).write_bytes(b"half")
-    done = run_command(*command[:-1], NAME, "--folder", tmp_path, cwd=REPO, code=1)
+    done = run_command(*command, NAME, "--folder", tmp_path, cwd=REPO, code=1)
     assert done.stderr.startswith(f"error: {tmp_path / ARCHIVE} holds no sound checkpoint")
 
 
@@ -362,7 +349,6 @@ def test_the_page_shows_the_table() -> None:
                 entry.data,
                 "; ".join(entry.published),
                 f"[{entry.size or 'archive'}]({URL_PREFIX}{entry.archive})",
-                loadable(entry),
             ]
         )
         + " |"

@@ -22,21 +22,44 @@ EDGETPU = MOBILENET.replace('MobileNetV2"', 'MobileNetEdgeTPU", widen_factor=0.7
 EDGETPU = EDGETPU.replace("=320", "=960").replace("=256", "=128").replace("(1, 6, 12, 18)", "(1,)")
 EDGETPU = EDGETPU.replace("num_classes=21", "num_classes=19").replace("c1_in_channels=144,", "")
 
+RATES = "dilations=(1, 6, 12, 18)"
+CELL = RESNET.replace(RATES, 'dense_prediction_cell="branch5_top1_cityscapes"')
+CELL_OPTIONS = dict(dense_prediction_cell_json="dense_prediction_cell_branch5_top1_cityscapes.json")
+# As the published MobileNetV3 models have it.
+GATED = (
+    RESNET.replace(RATES, "dilations=(1,)").replace("=256", "=21").replace("=64", "=128")
+    + """
+model["decode_head"].update(
+    aspp_channels=64, aspp_squeeze_excite="qsigmoid", aspp_projection=False, c1_in_index=1,
+    image_pooling=dict(crop_size=(33, 65), output_stride=16, stride=(1, 2)),
+    decoder_sum_merge=True, decoder_logits=True,
+)
+"""
+)
+GATED_OPTIONS = dict(
+    atrous_rates=None, aspp_convs_filters=64, aspp_with_squeeze_and_excitation=True,
+    image_se_uses_qsigmoid=True, aspp_with_concat_projection=False, decoder_output_stride=[8],
+    decoder_filters=21, decoder_use_sum_merge=True, decoder_output_is_logits=True,
+)  # fmt: skip
+
 CONFIGS = {
-    "mnv2": ("mnv2_v3plus_os16_65x97", MOBILENET),
-    "mnv3": ("mnv3_small_v3plus_os16_64x96", MOBILENET_V3),
-    "edgetpu": ("edgetpu_slim_os16_129x129", EDGETPU),
-    "r18b": ("r18b_v3plus_os16_65x97", RESNET),
-    "no-padding": ("mnv2_v3plus_os16_65x97", MOBILENET + NO_PADDING),
+    "mnv2": ("mnv2_v3plus_os16_65x97", MOBILENET, {}),
+    "mnv3": ("mnv3_small_v3plus_os16_64x96", MOBILENET_V3, {}),
+    "edgetpu": ("edgetpu_slim_os16_129x129", EDGETPU, {}),
+    "r18b": ("r18b_v3plus_os16_65x97", RESNET, {}),
+    "no-padding": ("mnv2_v3plus_os16_65x97", MOBILENET + NO_PADDING, {}),
+    "cell": ("r18b_v3plus_os16_65x97", CELL, CELL_OPTIONS),
+    "gated": ("r18b_v3plus_os16_65x97", GATED, GATED_OPTIONS),
 }
 
 
-@pytest.mark.parametrize(("name", "text"), CONFIGS.values(), ids=list(CONFIGS))
+@pytest.mark.parametrize(("name", "text", "options"), CONFIGS.values(), ids=list(CONFIGS))
 def test_the_file_gives_the_labels_of_mmsegmentations_own_prediction(
-    name, text, tool, config, weights, run, out
+    name, text, options, tool, config, weights, run, out
 ):
     path = config(text=text)
-    pth = weights(name, MANIFEST["networks"][name]["options"])
+    key = "-".join([name, *options][:2])
+    pth = weights(key, {**MANIFEST["networks"][name]["options"], **options})
     tool(path, pth, out, "--probabilities")
     segmentor = MODELS.build(Config.fromfile(path).model).eval()
     segmentor.load_state_dict(torch.load(pth)["state_dict"])

@@ -7,10 +7,15 @@ from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from torch import nn
 
+from mmseg_deeplab_ext.conversion.config_file import network_config
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
 from mmseg_deeplab_ext.decode_heads.image_pooling import ImagePooling
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.quantised_sigmoid import quantised_sigmoid
+from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
+from mmseg_deeplab_ext.specs.dense_prediction_cell import PUBLISHED
+from mmseg_deeplab_ext.specs.network import NetworkSpec
+from tests.support.tf_files import head, head_with_logits_decoder
 
 SMALL = dict(in_channels=32, channels=8, num_classes=3)
 
@@ -183,6 +188,32 @@ def test_the_head_works_on_a_backbone_of_mmseg():
 def test_logits_come_at_the_size_of_the_last_tap(decoder, size):
     head = DeepLabV3PlusHead(**SMALL, **decoder).eval()
     assert head(features()).shape == (2, 3, *size)
+
+
+HEADS = {
+    "cell": head(512, taps=[64], dense_prediction_cell=PUBLISHED["branch5_top1_cityscapes"]),
+    "squeeze-and-excite": head(512, num_rates=3, aspp_squeeze_excite="sigmoid"),
+    "sum merge": head(512, taps=[128, 64], projected=256, decoder_sum_merge=True),
+    "MobileNetV3's": head_with_logits_decoder(512, taps=[128]),
+}
+
+
+@pytest.mark.parametrize("of_file", HEADS.values(), ids=HEADS)
+def test_the_config_that_is_written_for_a_head_builds_it(of_file):
+    cfg = network_config(NetworkSpec(ResNetV1BetaSpec(18), of_file))
+    with torch.device("meta"):
+        built = MODELS.build(cfg.model.decode_head)
+    assert built.spec == of_file
+    rules = {rule.torch_name[len("decode_head.") :] for rule in built.spec.rules()}
+    assert rules == {name for name in built.state_dict() if "num_batches" not in name}
+
+
+def test_mobilenet_v3s_config_pools_the_windows_of_its_training():
+    network = NetworkSpec(ResNetV1BetaSpec(18), HEADS["MobileNetV3's"])
+    written = network_config(network, output_stride=32).model.decode_head
+    window = dict(crop_size=(769, 769), output_stride=32, stride=(4, 5))
+    assert written.image_pooling == window
+    assert written.c1_in_index == 1
 
 
 def test_dropout_is_elementwise_after_the_projection_and_absent_before_the_logits():

@@ -14,6 +14,10 @@ FORMS = {
     r"v3plus_os16_rates6-12-18_dec4_nc(19|21|151)": dict(
         atrous_rates=(6, 12, 18), decoder_output_stride=(4,)
     ),
+    r"dpc_os16_dec4_nc19": dict(
+        decoder_output_stride=(4,),
+        dense_prediction_cell_json="dense_prediction_cell_branch5_top1_cityscapes.json",
+    ),
     r"(dm05_)?zoo_noaspp_nodec_nc(19|21)": dict(),
     r"noaspp_dec4_nc151_ade20k": dict(decoder_output_stride=(4,)),
     r"mobilenet_edgetpu__zoo_nc19": dict(),

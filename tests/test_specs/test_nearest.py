@@ -65,7 +65,7 @@ def test_a_changed_width_is_named_with_the_one_that_is_allowed():
     assert "the file looks like DeepLabv3 on MobileNetV2 with depth multiplier 0.5" in message
     assert "MobilenetV2/Conv/weights [3, 3, 3, 17] instead of [3, 3, 3, 16]" in message
     assert "no depth multiplier (widen_factor) gives these widths" in message
-    assert message.endswith("published are 1, 0.5")
+    assert message.endswith("published are 0.5, 1")
 
 
 def test_a_head_without_one_of_its_branches_is_told_which():
@@ -107,6 +107,20 @@ def test_two_whole_networks_in_one_file_are_both_named_and_one_can_be_chosen():
     plan = make_plan(both, scope=["student="], ignore=["teacher/"])
     assert plan.network == MNV2_VOC
     assert all(name.startswith("student/") for _, name in plan.sources)
+
+
+def test_a_second_network_in_a_scope_of_its_own_is_named_with_the_option_that_leaves_it_out():
+    other = NetworkSpec(ResNetV1BetaSpec(18))
+    message = refusal({**shapes_of(MNV2_VOC), **shapes_of(other, "teacher/")})
+    assert "another network, ResNet-18-beta in teacher/resnet_v1_18 (all its" in message
+    assert "--ignore teacher/resnet_v1_18/" in message
+
+
+def test_networks_of_two_kinds_in_scopes_of_their_own_are_both_named():
+    other = NetworkSpec(ResNetV1BetaSpec(18))
+    message = refusal({**shapes_of(MNV2_VOC, "a/"), **shapes_of(other, "b/")})
+    assert "Nearest is MobileNetV2 with depth multiplier 0.5 in a/MobilenetV2 (all its " in message
+    assert "and ResNet-18-beta in b/resnet_v1_18 (all its " in message
 
 
 def test_an_ignored_scope_that_is_not_there_is_an_error():

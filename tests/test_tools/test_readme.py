@@ -17,7 +17,7 @@ from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
-from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
+from mmseg_deeplab_ext.checkpoints.zoo_table import ZOO, find_entry
 from tests.support.file_server import serve
 from tests.support.small_configs import shrunk
 from tests.support.tf_files import MNV2_VOC, packed, write_network
@@ -220,4 +220,4 @@ def test_the_config_for_your_own_use_builds():
 def test_the_weights_it_names_are_in_the_zoo_and_of_a_network_that_is_built_here():
     init_cfg = snippets()["tf-zoo://"]["model"]["backbone"]["init_cfg"]
     assert init_cfg["type"] == "Pretrained"
-    assert find_entry(init_cfg["checkpoint"]).unsupported is None
+    assert find_entry(init_cfg["checkpoint"]) in ZOO

@@ -12,6 +12,7 @@ from mmseg_deeplab_ext.checkpoints.writer import write_checkpoint
 from mmseg_deeplab_ext.checkpoints.zoo import URL_VARIABLE
 from mmseg_deeplab_ext.checkpoints.zoo_table import find_entry
 from mmseg_deeplab_ext.specs import MobileNetEdgeTPUSpec, MobileNetV3Spec, XceptionSpec
+from mmseg_deeplab_ext.specs.dense_prediction_cell import PUBLISHED
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 from tests.support.deterministic import make_image, value
 from tests.support.file_server import serve
@@ -38,6 +39,7 @@ class Published:
     options: dict = field(default_factory=dict)
 
 
+CELL = PUBLISHED["branch5_top1_cityscapes"]
 FAMILIES = {
     "mobilenetv2_dm05_coco_voc_trainaug": Published(
         "deeplabv3_mnv2_dm05_pascal_trainaug", MNV2_VOC, "mnv2_dm05_zoo_os16_65x97"
@@ -46,6 +48,14 @@ FAMILIES = {
         "deeplabv3_pascal_train_aug",
         NetworkSpec(XceptionSpec(65), head(2048, num_rates=3, taps=[256])),
         "x65_v3plus_os16_65x97",
+    ),
+    "xception71_dpc_cityscapes_trainfine": Published(
+        "deeplab_cityscapes_xception71_trainfine",
+        NetworkSpec(
+            XceptionSpec(71),
+            head(2048, num_classes=19, taps=[256], dense_prediction_cell=CELL),
+        ),
+        "x71_dpc_os16_nc19_65x97",
     ),
     "mobilenetv3_small_cityscapes_trainfine": Published(
         "deeplab_mnv3_small_cityscapes_trainfine",

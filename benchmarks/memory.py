@@ -25,6 +25,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from peak_memory import peak_bytes
 
 from mmseg_deeplab_ext.engine.batch_norm import FreezeBatchNormHook
 from mmseg_deeplab_ext.engine.batch_size import share_global_batch
@@ -63,18 +64,9 @@ def peak(cfg: Config, images: int) -> int:
     for _ in range(passes - 1):
         model.train_step(batch(2, _SMALL), wrapper)
     model.data_preprocessor.size = size
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        model.train_step(batch(images, size), wrapper)
-        return torch.cuda.max_memory_allocated()
-    from torch.distributed._tools.mem_tracker import MemTracker
-
-    tracker = MemTracker()
-    tracker.track_external(model, wrapper.optimizer)
-    with tracker:
-        model.train_step(batch(images, size), wrapper)
-    (snapshot,) = tracker.get_tracker_snapshot("peak").values()
-    return snapshot["Total"]
+    return peak_bytes(
+        lambda: model.train_step(batch(images, size), wrapper), model, wrapper.optimizer
+    )
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Iterable, Iterator
 from mmseg_deeplab_ext.specs import BACKBONES
 from mmseg_deeplab_ext.specs.backbone import BackboneSpec, Shapes
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
+from mmseg_deeplab_ext.specs.dense_prediction_cell import PUBLISHED
 from mmseg_deeplab_ext.wording import listed
 
 HOW_TO_MAP = "tf2mmseg.py takes {0}, an address ?{1} at its end"
@@ -18,6 +19,10 @@ _HEADS: tuple[dict[str, Any], ...] = (
     {"num_rates": 0, "c1_channels": (48,)},
     {"num_rates": 3},
     {"num_rates": 3, "c1_channels": (48,)},
+    *(
+        {"num_rates": 0, "c1_channels": (48,), "dense_prediction_cell": cell}
+        for cell in PUBLISHED.values()
+    ),
     {
         "num_rates": 0,
         "c1_channels": (19,),

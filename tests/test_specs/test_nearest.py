@@ -5,6 +5,7 @@ import pytest
 from mmseg_deeplab_ext.conversion.plan import make_plan
 from mmseg_deeplab_ext.errors import CheckpointMismatchError
 from mmseg_deeplab_ext.specs import BACKBONES, MobileNetV2Spec, ResNetV1BetaSpec, ResNetV1Spec
+from mmseg_deeplab_ext.specs.dense_prediction_cell import PUBLISHED as CELLS
 from mmseg_deeplab_ext.specs.network import NetworkSpec, detect_network
 from tests.support.tf_files import MNV2_VOC, R18_BETA, head
 
@@ -82,6 +83,19 @@ def test_a_head_without_a_kernel_that_tells_its_kind_is_compared_with_the_offici
         detect_network(shapes)
     assert "Nearest is DeepLabv3+ with ASPP with 3 atrous branches" in str(caught.value)
     assert "(1 missing: concat_projection/weights)" in str(caught.value)
+
+
+def test_a_dense_prediction_cell_without_a_kernel_is_told_which():
+    cell = CELLS["branch5_top1_cityscapes"]
+    whole = NetworkSpec(
+        ResNetV1BetaSpec(18), head(512, taps=[64], num_classes=19, dense_prediction_cell=cell)
+    )
+    shapes = shapes_of(whole)
+    missing = next(name for name in shapes if name.startswith("meta_architecture/branch1"))
+    del shapes[missing]
+    message = refusal(shapes)
+    assert "nearer is the head dense prediction cell of 5 branches" in message
+    assert f"(1 missing: {missing})" in message
 
 
 TWO = {**shapes_of(MNV2_VOC), **shapes_of(NetworkSpec(ResNetV1Spec(18)))}

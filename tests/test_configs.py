@@ -24,6 +24,7 @@ NETWORKS = {
         f"r{depth}beta": dict(type="mmseg_deeplab_ext.ResNetV1Beta", depth=depth)
         for depth in (18, 50, 101)
     },
+    "r101beta_cascade": dict(type="mmseg_deeplab_ext.ResNetV1Beta", depth=101, cascade=3),
     "mnv2": dict(type="mmseg_deeplab_ext.MobileNetV2", widen_factor=1.0),
     "mnv3l": dict(type="mmseg_deeplab_ext.MobileNetV3", arch="large"),
     "mnv3s": dict(type="mmseg_deeplab_ext.MobileNetV3", arch="small"),
@@ -63,7 +64,8 @@ def test_a_config_does_what_its_name_says(path):
 
 
 def test_every_resnet_has_a_config_for_every_dataset():
-    assert len([path for path in NAMED if "beta-" in path.name]) == 3 * len(NUM_CLASSES)
+    named = [path for path in NAMED if re.match(r"deeplabv3plus_r\d+beta-", path.name)]
+    assert len(named) == 3 * len(NUM_CLASSES)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -73,8 +75,7 @@ def test_every_config_builds_its_model(path):
         network = MODELS.build(model)
     assert type(network.backbone).__module__.startswith("mmseg_deeplab_ext.")
     head = network.decode_head
-    if model.decode_head.type == "mmseg_deeplab_ext.DeepLabV3PlusHead":
-        assert head.spec.num_classes == model.decode_head.num_classes
+    assert getattr(head, "spec", head).num_classes == model.decode_head.num_classes
     if not model.decode_head.get("decoder_logits"):
         assert head.conv_seg.out_channels == model.decode_head.num_classes
 
@@ -171,6 +172,85 @@ def test_the_output_stride_8_config_takes_weights_trained_at_16():
     assert evaluated.backbone(torch.zeros(1, 3, 65, 65))[-1].shape[-2:] == (9, 9)
     dilations = [b.depthwise_conv.conv.dilation for b in evaluated.decode_head.aspp.branches[1:]]
     assert dilations == [(12, 12), (24, 24), (36, 36)]
+
+
+def test_deeplabv3s_second_stage_doubles_the_rates_of_the_first_and_takes_its_weights():
+    first, second = (
+        load(f"deeplabv3/deeplabv3_r101beta-{name}-513x513.py")
+        for name in ("d16_b16-30k_voc12aug", "d8_b16-30k_voc12")
+    )
+    assert second.load_from == f"work_dirs/{Path(first.filename).stem}/iter_30000.pth"
+    rates = [cfg.model.decode_head.dilations[1:] for cfg in (first, second)]
+    assert rates == [(6, 12, 18), (12, 24, 36)]
+    with torch.device("meta"):
+        networks = [MODELS.build(cfg.model) for cfg in (first, second)]
+    networks[1].load_state_dict(networks[0].state_dict(), strict=True)
+    for network in networks:
+        assert all(branch.conv.groups == 1 for branch in network.decode_head.aspp.branches)
+        assert not network.decode_head.decoder
+
+
+def test_the_cascade_computes_its_logits_from_block_7_with_one_multi_grid_from_block_4_on():
+    cfg = load("deeplabv3/deeplabv3_r101beta_cascade-d16_b16-30k_voc12aug-513x513.py")
+    with torch.device("meta"):
+        network = MODELS.build(cfg.model)
+        features = network.backbone(torch.empty(1, 3, 65, 65))
+        assert network.decode_head(features).shape == (1, 21, 5, 5)
+    rates = [
+        [unit.conv2.dilation[0] for unit in getattr(network.backbone, f"layer{number}")]
+        for number in (4, 5, 6, 7)
+    ]
+    assert rates == [[2, 4, 2], [4, 8, 4], [8, 16, 8], [16, 32, 16]]
+    parameters = sum(p.numel() for p in network.decode_head.parameters())
+    assert parameters == 2048 * 21 + 21
+
+
+def test_the_ten_times_recipe_trains_the_head_alone_faster_and_freezes_the_backbones_statistics():
+    from mmengine.optim import build_optim_wrapper
+
+    cfg = load("deeplabv3_r101beta_voc_10x.py")
+    cfg.model.backbone.update(depth=18, multi_grid=(1, 2), init_cfg=None)
+    cfg.model.decode_head.update(in_channels=512, channels=16)
+    model = MODELS.build(cfg.model).train()
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        rate = 0.001 if name.startswith("backbone.") else 0.01
+        if name == "decode_head.conv_seg.bias":
+            rate *= 2
+        assert rates[id(parameter)] == pytest.approx(rate), name
+    trained = {
+        name.partition(".")[0]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d) and module.training
+    }
+    assert trained == {"decode_head"}
+
+
+@pytest.mark.parametrize("network", ["r101beta", "xception65"])
+def test_the_three_stages_from_coco_start_each_from_the_one_before(network):
+    names = [f"deeplabv3plus_{network}_coco_voc_stage{number}" for number in (1, 2, 3)]
+    first, *later = stages = [load(f"{name}.py") for name in names]
+    assert "imagenet" in first.model.backbone.init_cfg.checkpoint
+    for name, before, cfg in zip(names, stages, later):
+        assert cfg.load_from == f"work_dirs/{name}/iter_{before.train_cfg.max_iters}.pth"
+        assert not cfg.model.backbone.get("init_cfg")
+        assert cfg.model == dict(first.model, backbone=cfg.model.backbone)
+    lists = [
+        [d.ann_file for d in cfg.train_dataloader.dataset.get("datasets", [])]
+        or [cfg.train_dataloader.dataset.ann_file]
+        for cfg in stages
+    ]
+    voc = "ImageSets/Segmentation"
+    assert lists == [
+        ["voc_labels/train2017.txt"],
+        [f"{voc}/train.txt", f"{voc}/aug.txt"],
+        [f"{voc}/train.txt"],
+    ]
+    assert [cfg.val_dataloader.dataset.ann_file for cfg in stages] == [f"{voc}/val.txt"] * 3
+    assert [cfg.optim_wrapper.optimizer.lr for cfg in stages] == [0.007, 1e-4, 1e-4]
+    frozen = ["FreezeBatchNormHook" in str(cfg.custom_hooks) for cfg in stages]
+    assert frozen == [False, False, True]
 
 
 def test_the_data_preprocessor_equals_tensorflows_normalisation_and_padding():

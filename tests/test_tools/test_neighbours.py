@@ -12,6 +12,7 @@ from tests.support.tool_modules import load_tool
 from tests.test_tools.conftest import REPO
 
 SIZE = (64, 64)
+SMALL_RESNET = dict(depth=18, multi_grid=(1, 2), init_cfg=None)
 NARROW_UNET = {
     "backbone": dict(depth=18, multi_grid=(1, 2)),
     "decode_head": dict(in_channels=(32, 64, 128, 256, 512), decoder_channels=(8,) * 5),
@@ -22,6 +23,14 @@ NARROW_VGG16 = {"backbone": dict(fc_channels=8), "decode_head": dict(in_channels
 NETWORKS = {
     "fcn8s": ("fcn/fcn8s_vgg16_voc.py", NARROW_VGG16),
     "unet": ("unet/unet_r50beta_grey.py", NARROW_UNET),
+    "deeplabv3": (
+        "deeplabv3/deeplabv3_r101beta-d16_b16-30k_voc12aug-513x513.py",
+        {"backbone": SMALL_RESNET, "decode_head": dict(in_channels=512, channels=16)},
+    ),
+    "cascade": (
+        "deeplabv3/deeplabv3_r101beta_cascade-d16_b16-30k_voc12aug-513x513.py",
+        {"backbone": SMALL_RESNET, "decode_head": dict(in_channels=512, channels=512)},
+    ),
 }
 
 

@@ -31,6 +31,10 @@ NETWORKS = {
     "x65": dict(type="mmseg_deeplab_ext.Xception", depth=65),
     "x71dpc": dict(type="mmseg_deeplab_ext.Xception", depth=71),
 }
+# MMSegmentation's own ResNet is torchvision's; all other bare names would be a mistake.
+MMSEG_BACKBONES = {
+    f"{head}_r{depth}-d8_torchvision_voc" for head in ("fcn", "deeplabv3") for depth in (50, 101)
+}
 DATASETS = dict(
     voc12="PascalVOCDataset",
     voc12aug="PascalVOCDataset",
@@ -73,7 +77,8 @@ def test_every_config_builds_its_model(path):
     model = load(path).model
     with torch.device("meta"):
         network = MODELS.build(model)
-    assert type(network.backbone).__module__.startswith("mmseg_deeplab_ext.")
+    package = "mmseg." if path.stem in MMSEG_BACKBONES else "mmseg_deeplab_ext."
+    assert type(network.backbone).__module__.startswith(package)
     head = network.decode_head
     assert getattr(head, "spec", head).num_classes == model.decode_head.num_classes
     if not model.decode_head.get("decoder_logits"):
@@ -266,3 +271,86 @@ def test_the_data_preprocessor_equals_tensorflows_normalisation_and_padding():
     expected = np.zeros((3, 513, 513), np.float32)  # 0 is the padding value 127.5
     expected[:, :2, :256] = rgb * np.float32(2 / 255) - np.float32(1)
     assert np.abs(result["inputs"][0].numpy() - expected).max() <= 1.2e-7
+
+
+TORCHVISION = [p for p in CONFIGS if "_torchvision_" in p.name]
+
+
+@pytest.mark.parametrize("path", TORCHVISION, ids=lambda path: path.stem)
+def test_torchvisions_recipe_is_its_references(path):
+    """references/segmentation/train.py, presets.py and README.md in github.com/pytorch/vision."""
+    cfg = load(path)
+    mobile = "mnv3l" in path.stem
+    rate = 0.01 if mobile else 0.02
+    assert cfg.optim_wrapper.optimizer == dict(
+        type="SGD", lr=rate, momentum=0.9, weight_decay=1e-6 if mobile else 1e-4
+    )
+    assert cfg.global_batch_size == cfg.train_dataloader.batch_size == 8 * 4
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end - 1 == 30 * (1464 // 32)
+    assert cfg.param_scheduler[0].power == 0.9
+    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
+    sides = [int(520 * ratio) for ratio in steps["RandomResize"].ratio_range]
+    assert sides == [260, 1040]
+    assert steps["RandomCrop"].crop_size == cfg.model.data_preprocessor.size == (480, 480)
+    assert cfg.model.data_preprocessor.mean == [round(255 * m, 3) for m in (0.485, 0.456, 0.406)]
+    assert cfg.model.data_preprocessor.std == [round(255 * s, 3) for s in (0.229, 0.224, 0.225)]
+
+
+@pytest.mark.parametrize("path", TORCHVISION, ids=lambda path: path.stem)
+def test_torchvisions_auxiliary_head_counts_half_and_trains_at_ten_times_the_rate(path):
+    from mmengine.optim import build_optim_wrapper
+
+    cfg = load(path)
+    with torch.device("meta"):
+        model = MODELS.build(cfg.model)
+    assert model.decode_head.loss_decode.loss_weight == 1
+    optimizer = cfg.optim_wrapper.optimizer
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    assert {group["weight_decay"] for group in groups} == {optimizer.weight_decay}
+    faster = {id(p) for group in groups if group["lr"] > optimizer.lr for p in group["params"]}
+    if "lraspp" in path.stem:
+        assert not model.with_auxiliary_head
+        assert not faster
+    else:
+        assert model.auxiliary_head.loss_decode.loss_weight == 0.5
+        assert {group["lr"] / optimizer.lr for group in groups} == {1, 10}
+        assert faster == {id(parameter) for parameter in model.auxiliary_head.parameters()}
+
+
+def test_torchvisions_loss_is_averaged_over_the_pixels_that_are_not_ignored():
+    head = MODELS.build(load("lraspp/lraspp_mnv3l-d16_torchvision_voc.py").model).decode_head
+    logits = torch.randn(1, 21, 8, 8, generator=torch.manual_seed(0))
+    labels = torch.arange(64).reshape(1, 8, 8) % 21
+    labels[:, :5] = 255
+    loss = head.loss_decode(logits, labels, ignore_index=255)
+    expected = torch.nn.functional.cross_entropy(logits, labels, ignore_index=255)
+    assert torch.allclose(loss, expected)
+
+
+def steps_of(pipeline, names):
+    """Run the named steps of a pipeline on a white image of 300 x 500 pixels, all labelled 1."""
+    from mmseg.registry import TRANSFORMS
+
+    white = np.full((300, 500, 3), 255, np.uint8)
+    labels = np.ones((300, 500), np.uint8)
+    results = dict(img=white, gt_seg_map=labels, seg_fields=["gt_seg_map"], img_shape=(300, 500))
+    for step in pipeline:
+        if step.type in names:
+            results = TRANSFORMS.build(step)(results)
+    return results["img"], results["gt_seg_map"]
+
+
+def test_torchvisions_evaluation_resizes_the_shorter_side_to_520():
+    cfg = load("fcn/fcn_r50-d8_torchvision_voc.py")
+    image, _ = steps_of(cfg.test_dataloader.dataset.pipeline, {"Resize"})
+    assert image.shape == (520, 867, 3)
+
+
+def test_torchvisions_crops_of_small_images_are_padded_with_black_and_ignored_labels():
+    cfg = load("fcn/fcn_r50-d8_torchvision_voc.py")
+    image, labels = steps_of(cfg.train_dataloader.dataset.pipeline, {"Pad", "RandomCrop"})
+    assert image.shape == (480, 480, 3)
+    assert (image[300:] == 0).all()
+    assert (image[:300] == 255).all()
+    assert (labels[300:] == 255).all()
+    assert (labels[:300] == 1).all()

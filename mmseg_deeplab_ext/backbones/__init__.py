@@ -4,6 +4,7 @@ from mmseg_deeplab_ext.backbones.mobilenet_edgetpu import MobileNetEdgeTPU
 from mmseg_deeplab_ext.backbones.mobilenet_v2 import MobileNetV2
 from mmseg_deeplab_ext.backbones.mobilenet_v3 import MobileNetV3
 from mmseg_deeplab_ext.backbones.resnet_v1 import ResNetV1, ResNetV1Beta
+from mmseg_deeplab_ext.backbones.torchvision_mobilenet_v3 import TorchvisionMobileNetV3
 from mmseg_deeplab_ext.backbones.vgg16 import VGG16
 from mmseg_deeplab_ext.backbones.xception import Xception
 
@@ -13,6 +14,7 @@ __all__ = [
     "MobileNetV3",
     "ResNetV1",
     "ResNetV1Beta",
+    "TorchvisionMobileNetV3",
     "VGG16",
     "Xception",
 ]

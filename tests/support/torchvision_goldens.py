@@ -65,10 +65,14 @@ def value(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.from_numpy(np.asarray(drawn).astype(np.float32))
 
 
+def weights(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
+    """The tensors of these names and shapes that the references were computed with."""
+    return {name: value(name, tuple(shape)) for name, shape in shapes.items()}
+
+
 def state_dict(network: str) -> dict[str, torch.Tensor]:
     """What a file of torchvision would hold, with the references' weights."""
-    named = names_and_shapes()[network]
-    return {name: value(name, tuple(shape)) for name, shape in named.items()}
+    return weights(names_and_shapes()[network])
 
 
 def empty_state_dict(network: str) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mmseg_deeplab_ext.backbones import VGG16
 from mmseg_deeplab_ext.errors import ConfigError
 from tests.support.golden_files import DATA
-from tests.support.torchvision_goldens import normalised_image, value
+from tests.support.torchvision_goldens import normalised_image, weights
 
 SHAPES = json.loads((DATA / "vgg16_goldens.json").read_text())
 STAGES = {name: shape for name, shape in SHAPES.items() if name.startswith("features.")}
@@ -47,9 +47,7 @@ def classifiers_weights(channels):
 
 def test_the_stages_equal_torchvisions_on_every_size(goldens):
     network = VGG16(out_indices=(2, 3, 4)).double().eval()
-    network.load_state_dict(
-        {name: value(name, tuple(shape)) for name, shape in STAGES.items()}, strict=True
-    )
+    network.load_state_dict(weights(STAGES), strict=True)
     for size in ("65x97", "96x128"):
         with torch.no_grad():
             outputs = network(normalised_image(*map(int, size.split("x"))))
@@ -59,7 +57,7 @@ def test_the_stages_equal_torchvisions_on_every_size(goldens):
 
 @pytest.mark.slow
 def test_without_padding_it_is_the_classifier_on_images_of_224_pixels(goldens):
-    state = {name: value(name, tuple(shape)) for name, shape in SHAPES.items()}
+    state = weights(SHAPES)
     score = (state.pop("classifier.6.weight").double()[..., None, None],
              state.pop("classifier.6.bias").double())  # fmt: skip
     with torch.device("meta"):
@@ -86,11 +84,7 @@ def test_fully_connected_weights_become_kernels_that_compute_the_same():
 
 
 def test_a_classifiers_file_fills_all_of_a_segmentors_backbone(tmp_path):
-    state = {
-        **{name: value(name, tuple(shape)) for name, shape in STAGES.items()},
-        **classifiers_weights(4),
-        "classifier.6.bias": torch.ones(1000),
-    }
+    state = {**weights(STAGES), **classifiers_weights(4), "classifier.6.bias": torch.ones(1000)}
     torch.save(state, tmp_path / "vgg16.pth")
     network = VGG16(
         fc_channels=4, init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "vgg16.pth"))
@@ -102,9 +96,7 @@ def test_a_classifiers_file_fills_all_of_a_segmentors_backbone(tmp_path):
 
 def test_ssds_weights_fill_the_stages_alone():
     ssd = {"features.31.weight": torch.ones(1024, 512, 3, 3), "features.33.bias": torch.ones(1024)}
-    missing, unexpected = small().load_state_dict(
-        {**{name: value(name, tuple(shape)) for name, shape in STAGES.items()}, **ssd}, strict=False
-    )
+    missing, unexpected = small().load_state_dict({**weights(STAGES), **ssd}, strict=False)
     assert set(unexpected) == set(ssd)
     assert set(missing) == set(classifiers_weights(4))
 

@@ -186,6 +186,8 @@ def test_ade20ks_smaller_images_train_and_evaluate_at_their_own_size():
 def evaluate(tmp_path, monkeypatch):
     """Run the evaluation of a config, with a network's weights, on images in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
+    # The log shows the config; laying out the colours of 151 classes takes most of a test's time.
+    monkeypatch.setattr(Config, "pretty_text", "")
 
     def run(name, network, *arguments):
         if not Path("model.ckpt.index").exists():

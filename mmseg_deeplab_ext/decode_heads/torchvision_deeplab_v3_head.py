@@ -9,6 +9,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations
+from mmseg_deeplab_ext.decode_heads.image_pooling import Windows
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.specs.head_parts import Aspp
 
@@ -44,7 +45,7 @@ class TorchvisionDeepLabV3Head(BaseDecodeHead):
         self.aspp = ASPP(
             Aspp(self.in_channels, self.channels, len(dilations) - 1, separable=False),
             dilations=dilations,
-            window=None,
+            windows=Windows(),
             dropout_ratio=dropout_ratio,
             **layers,
         )

@@ -8,7 +8,8 @@ python benchmarks/many_pictures.py large --size 2048 2048 --classes 21 --stock
 after each tenth. ``large`` predicts one picture (width, height) of noise through a sliding window,
 and prints the peak beyond what this process takes before; with ``--stock`` also the labels alone,
 ours and from MMSegmentation's own sliding window. The network is a MobileNetV2 with random
-weights: what a larger one takes for one window comes on top.
+weights: what a larger one takes for one window comes on top. ``--no-network`` has something in its
+place that costs nothing, so that all else is left.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
 from PIL import Image
+from torch import Tensor
 
 from mmseg_deeplab_ext.inference.labels import image_labels
 from mmseg_deeplab_ext.plugins import load_plugins
@@ -115,6 +117,11 @@ def many(folder: Path, images: int) -> None:
     print(f"{report.predicted} of {images}: peak {status('VmHWM'):.0f} MiB, {rate:.1f} images/s")
 
 
+def grey_as_logits(model: EncoderDecoder, inputs: Tensor, metas: object) -> Tensor:
+    """Stand in for a network; the logits of all classes are one tensor."""
+    return inputs[:, :1].expand(-1, model.out_channels, -1, -1)
+
+
 def measured(what: str, work: Callable[[], object]) -> None:
     """Print the time and the memory that a piece of work takes."""
     before = status("VmRSS")
@@ -170,10 +177,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--size", type=int, nargs=2, default=(8192, 6144), metavar="PIXELS")
     parser.add_argument("--classes", type=int, default=21)
+    parser.add_argument("--no-network", dest="network", action="store_false")
     parser.add_argument("--stock", action="store_true", help="measure MMSegmentation's, too")
     args = parser.parse_args()
     if not sys.platform.startswith("linux"):
         sys.exit("The figures come from Linux's /proc.")
+    if not args.network:
+        EncoderDecoder.encode_decode = grey_as_logits
     with tempfile.TemporaryDirectory() as name:
         if args.what == "many":
             many(Path(name), args.images)

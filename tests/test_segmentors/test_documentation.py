@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
 from mmseg_deeplab_ext.config_view import ConfigView
+from mmseg_deeplab_ext.inference.windows import slides
 from mmseg_deeplab_ext.launch.adapt.tta import use_tta
 from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.launch.config import load_config
@@ -16,7 +17,7 @@ from tests.support.segmentors import CONFIGS
 
 register_all_modules()
 TEXT = (CONFIGS.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
-ADE20K, SCALES = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+ADE20K, SCALES, SLIDING = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 WITHOUT_TTA = ADE20K.replace("tta_pipeline = test_pipeline\n", "")
 ROWS = re.findall(r"`(tta_model=dict\(.*?\))` \|", TEXT)
 R18_ADE = "deeplabv3plus/deeplabv3plus_r18beta-d16_b16-150k_ade20k-513x513.py"
@@ -88,3 +89,14 @@ def test_output_stride_8_takes_its_rates_along_where_the_head_has_any(base, rate
     cfg = load_config(str(CONFIGS / base), options=values)
     assert (len(cfg.model.decode_head.dilations) > 1) == rates
     assert config_notes(cfg, training=False) == []
+
+
+def test_the_sliding_window_shown_fits_the_configs(tmp_path):
+    cfg = on_base(R18_VOC, SLIDING, tmp_path)
+    model = MODELS.build(cfg.model)
+    assert type(model).__name__ == "SlidingEncoderDecoder"
+    assert slides(model)
+    assert not model.seg_logits
+    crop, stride = model.test_cfg.crop_size, model.test_cfg.stride
+    assert crop == cfg.model.data_preprocessor.test_cfg.size
+    assert stride == tuple(int(side * 2 / 3) for side in crop)  # as tools/predict.py has it

@@ -109,7 +109,7 @@ def checked_cell(
             )
         return None
     branches = cell_branches(value)
-    check_choice("output_stride of a head with a dense_prediction_cell", output_stride, (4, 8, 16))
+    check_choice("with a dense_prediction_cell, output_stride", output_stride, (4, 8, 16))
     if other_rates:
         raise ConfigError(
             "dense_prediction_cell has rates of its own, for output stride 16: leave dilations "

@@ -28,7 +28,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from peak_memory import peak_bytes
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from zoo import complexity
 
 from mmseg_deeplab_ext.plugins import load_plugins
 
@@ -182,15 +182,6 @@ def build(config: dict[str, Any]) -> nn.Module:
     return MODELS.build(copy.deepcopy(config)).to(get_device())
 
 
-def multiply_adds(network: nn.Module, size: int) -> float:
-    """Billions, of one image."""
-    image = torch.zeros(1, 3, size, size, device=get_device())
-    network.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(image)
-    return counter.get_total_flops() / 2e9
-
-
 def forward(network: nn.Module, image: torch.Tensor) -> None:
     """One pass without gradients."""
     network.eval()
@@ -216,13 +207,13 @@ def seconds(run: Callable[[], None]) -> float:
 
 def compare(name: str, config: dict, peer_name: str, image: torch.Tensor, rounds: int) -> None:
     """Time a network and its peer in turns, and print the ratios."""
-    pair = [build(config), build(PEERS[peer_name])]
-    counts = [multiply_adds(network, image.shape[-1]) for network in pair]
-    sizes = [sum(p.numel() for p in network.parameters()) / 1e6 for network in pair]
+    configs = config, PEERS[peer_name]
+    sizes, counts = zip(*(complexity(copy.deepcopy(c), image.shape[2:]) for c in configs))
     print(
-        f"{name}: {sizes[0]:.1f} million parameters, {counts[0]:.1f} billion multiply-adds; "
-        f"{peer_name}: {sizes[1]:.1f}, {counts[1]:.1f}"
+        f"{name}: {sizes[0] / 1e6:.1f} million parameters, {counts[0] / 1e9:.1f} billion "
+        f"multiply-adds; {peer_name}: {sizes[1] / 1e6:.1f}, {counts[1] / 1e9:.1f}"
     )
+    pair = [build(each) for each in configs]
     for what, kind in (("forward pass", forward), ("training step", step)):
         times = [
             [seconds(partial(kind, network, image)) for network in pair] for _ in range(rounds + 1)

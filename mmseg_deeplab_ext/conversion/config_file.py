@@ -15,7 +15,7 @@ from mmseg_deeplab_ext.conversion.dataset_meta import (
     class_names_and_colours,
 )
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
-from mmseg_deeplab_ext.specs.backbone import Input
+from mmseg_deeplab_ext.specs.backbone import BackboneSpec, Input
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 from mmseg_deeplab_ext.specs.head_parts import Aspp
 from mmseg_deeplab_ext.specs.network import NetworkSpec
@@ -60,16 +60,7 @@ def network_config(
         )
     if output_stride is None:
         output_stride = backbone.default_output_stride
-    check_choice("output_stride", output_stride, backbone.output_strides)
-    parts["backbone"]["output_stride"] = output_stride
-    if multi_grid is not None and not backbone.multi_grid_length:
-        raise ConfigError(
-            f"multi_grid={multi_grid!r} was given, but {backbone} has none: leave it out"
-        )
-    if multi_grid is None:
-        multi_grid = backbone.multi_grid
-    if multi_grid is not None:
-        parts["backbone"]["multi_grid"] = tuple(multi_grid)
+    parts["backbone"].update(_dilation_keys(backbone, output_stride, multi_grid))
     parts["decode_head"].update(_output_stride_keys(head, output_stride, dilations))
     data_set = DATA_SETS.get(head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
     eval_size = data_set.eval_crop_size if crop_size is None else crop_size
@@ -96,6 +87,21 @@ def network_config(
         _name_classes(cfg, head.num_classes, data_set)
     _pad_crops(cfg, backbone.input)
     return Config(cfg)
+
+
+def _dilation_keys(
+    backbone: BackboneSpec, output_stride: int, multi_grid: Sequence[int] | None
+) -> dict[str, Any]:
+    """The backbone's keys that its weights don't decide."""
+    check_choice("output_stride", output_stride, backbone.output_strides)
+    if multi_grid is not None and not backbone.multi_grid_length:
+        raise ConfigError(
+            f"multi_grid={multi_grid!r} was given, but {backbone} has none: leave it out"
+        )
+    if multi_grid is None:
+        multi_grid = backbone.multi_grid
+    grid = {} if multi_grid is None else {"multi_grid": tuple(multi_grid)}
+    return {"output_stride": output_stride, **grid}
 
 
 def _output_stride_keys(

@@ -11,6 +11,7 @@ from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.config_view import pipeline_steps, step_name
 from mmseg_deeplab_ext.conversion.dataset_meta import (
     DATA_SETS,
+    UNKNOWN,
     TrainedOn,
     class_names_and_colours,
 )
@@ -20,7 +21,7 @@ from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 from mmseg_deeplab_ext.specs.head_parts import Aspp
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 
-_BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
+CONFIGS = Path(__file__).parents[1] / ".mim" / "configs"
 _MOBILENET_V3_WINDOW = {"crop_size": (769, 769), "stride": (4, 5)}
 """What its published models pool (g3doc/model_zoo.md)."""
 _DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -62,7 +63,7 @@ def network_config(
         output_stride = backbone.default_output_stride
     parts["backbone"].update(_dilation_keys(backbone, output_stride, multi_grid))
     parts["decode_head"].update(_output_stride_keys(head, output_stride, dilations))
-    data_set = DATA_SETS.get(head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
+    data_set = DATA_SETS.get(head.num_classes) or UNKNOWN
     eval_size = data_set.eval_crop_size if crop_size is None else crop_size
     cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
     preprocessor = {
@@ -84,7 +85,7 @@ def network_config(
     }
     cfg["optim_wrapper"]["optimizer"]["weight_decay"] = backbone.weight_decay
     if not data_set.alias or data_set.background:
-        _name_classes(cfg, head.num_classes, data_set)
+        name_classes(cfg, head.num_classes, data_set)
     _pad_crops(cfg, backbone.input)
     return Config(cfg)
 
@@ -144,11 +145,11 @@ def config_text(cfg: Config, *, title: str, command: str) -> str:
 def _bases(*names: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in names:
-        merged.update(Config.fromfile(_BASES / f"{name}.py").to_dict())
+        merged.update(Config.fromfile(CONFIGS / "_base_" / f"{name}.py").to_dict())
     return merged
 
 
-def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) -> None:
+def name_classes(cfg: Any, num_classes: int, data_set: TrainedOn) -> None:
     """Use a general data set with class names of its own, its labels as they are in the files.
 
     ADE20K with the official 151 channels is one such: MMSegmentation's data set of that name would

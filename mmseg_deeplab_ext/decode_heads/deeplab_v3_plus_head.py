@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
 from mmseg_deeplab_ext.decode_heads.dense_prediction_cell import CellModule, checked_cell
+from mmseg_deeplab_ext.decode_heads.feature_maps import pick
 from mmseg_deeplab_ext.decode_heads.image_pooling import checked_windows
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import tf_norm_cfg
@@ -190,11 +191,11 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         Raises:
             ConfigError: if the backbone has no such feature map, or one of another width.
         """
-        x = _pick(inputs, "in_index", self.in_index, channels=self.in_channels)
+        x = pick(inputs, "in_index", self.in_index, channels=self.in_channels)
         x = self.context(x, image_scale=image_scale)
         for index, stage in zip(self.c1_in_index, self.decoder):
             width = stage.projection.in_channels
-            x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))
+            x = stage(x, pick(inputs, "c1_in_index", index, channels=width))
         return x if self.conv_seg is None else self.cls_seg(x)
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[SegDataSample]) -> dict:
@@ -233,17 +234,3 @@ def _decoder(spec: Decoder | None, norm_cfg: dict) -> Iterator[DecoderStage]:
         yield DecoderStage(
             inputs, c1_in_channels=tap, c1_channels=projected, spec=spec, norm_cfg=norm_cfg
         )
-
-
-def _pick(inputs: tuple[Tensor, ...], key: str, index: int, *, channels: int) -> Tensor:
-    """One of the backbone's feature maps, if it is there and has the configured channels."""
-    if not -len(inputs) <= index < len(inputs):
-        raise ConfigError(
-            f"{key}={index}, but the backbone returns {len(inputs)} feature maps (its out_indices)"
-        )
-    if inputs[index].shape[1] != channels:
-        raise ConfigError(
-            f"{key.replace('index', 'channels')}={channels}, but the backbone's map {index} "
-            f"has {inputs[index].shape[1]} channels"
-        )
-    return inputs[index]

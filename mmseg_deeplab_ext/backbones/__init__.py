@@ -1,5 +1,6 @@
 """Backbones with DeepLab's decoder taps and the final feature map as outputs."""
 
+from mmseg_deeplab_ext.backbones.atrous_backbone import AtrousBackbone
 from mmseg_deeplab_ext.backbones.mobilenet_edgetpu import MobileNetEdgeTPU
 from mmseg_deeplab_ext.backbones.mobilenet_v2 import MobileNetV2
 from mmseg_deeplab_ext.backbones.mobilenet_v3 import MobileNetV3
@@ -7,6 +8,7 @@ from mmseg_deeplab_ext.backbones.resnet_v1 import ResNetV1, ResNetV1Beta
 from mmseg_deeplab_ext.backbones.xception import Xception
 
 __all__ = [
+    "AtrousBackbone",
     "MobileNetEdgeTPU",
     "MobileNetV2",
     "MobileNetV3",

@@ -41,7 +41,7 @@ def report(
     Raises:
         ConfigError: there is no such network, or it can't be made dense.
     """
-    model = _model(name).eval()
+    model = _model(name)
     seen = trace(model, image_size)
     plan = plan_output_stride(seen, output_stride)
     dense = apply_plan(model, plan)

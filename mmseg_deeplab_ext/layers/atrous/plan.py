@@ -77,19 +77,18 @@ def plan_output_stride(seen: Trace, output_stride: Any) -> Plan:
             "has to be built without; what moves positions about, as attention in windows does, "
             "can't be followed"
         )
-    changes: dict[int, Change] = {}
+    settings: dict[int, Change | None] = {}
     for window in seen.windows:
         change = _change(window, output_stride)
-        if change is None:
-            continue
-        same = changes.setdefault(id(change.module), change)
-        if same != change:
+        if settings.setdefault(id(window.frame.module), change) != change:
             raise ConfigError(
-                f"{change.name or 'the network'} runs on maps of several strides, and would need a "
-                f"dilation for each: use an output_stride of at least {window.stride}"
+                f"{window.frame.name or 'the network'} runs on maps of several strides, and would "
+                "need a dilation for each: use an output_stride of at least "
+                f"{window.stride * window.step}"
             )
+    changes = tuple(filter(None, settings.values()))
     pools = tuple(pool for pool in seen.pools if pool.stride > output_stride)
-    return Plan(output_stride, tuple(changes.values()), pools)
+    return Plan(output_stride, changes, pools)
 
 
 def _change(window: Window, output_stride: int) -> Change | None:

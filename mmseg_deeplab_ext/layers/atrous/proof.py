@@ -158,7 +158,7 @@ class _NominalMeans(TorchDispatchMode):
 def _group_norm(func: Any, args: Sequence[Any], some: tuple[slice, ...]) -> Any:
     """A group norm with the statistics of some positions."""
     x, weight, bias, *sizes, groups, eps = args
-    part = x[some]
+    part = x[some].contiguous()
     _, mean, rstd = func(part, None, None, *sizes[:2], part.shape[2] * part.shape[3], groups, eps)
     shape = (x.shape[0], groups, 1)
     out = (x.reshape(*shape[:2], -1) - mean.reshape(shape)) * rstd.reshape(shape)

@@ -13,9 +13,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.layers.atrous import plan_output_stride, to_output_stride, trace
+from mmseg_deeplab_ext.layers.atrous import (
+    apply_plan,
+    plan_output_stride,
+    to_output_stride,
+    trace,
+)
 from mmseg_deeplab_ext.layers.atrous.dense_pools import DenseAvgPool2d, DenseMaxPool2d
 from mmseg_deeplab_ext.layers.atrous.end_points import find_end_points
+from mmseg_deeplab_ext.layers.atrous.proof import prove
 from tests.support.dense_proof import SIZE, lively, proof_of
 
 register_all_modules()
@@ -102,9 +108,6 @@ def test_means_of_gates_are_named_and_taken_over_the_originals_positions_all_is_
 
 
 def test_the_proof_fails_for_a_network_that_was_changed_otherwise():
-    from mmseg_deeplab_ext.layers.atrous import apply_plan
-    from mmseg_deeplab_ext.layers.atrous.proof import prove
-
     model = network("plain")
     seen = trace(model, SIZE)
     plan = plan_output_stride(seen, 8)
@@ -127,7 +130,8 @@ def test_the_original_stays_as_it_is_and_shares_its_weights():
 
 
 def test_modes_of_a_network_are_kept():
-    model = MODELS.build(NETWORKS["plain"]).train()
+    model = MODELS.build(NETWORKS["plain"])
+    model.train()  # returns nothing
     model.layer1.eval()
     statistics = model.bn1.running_mean.clone()
     dense = to_output_stride(model, 8, image_size=SIZE)

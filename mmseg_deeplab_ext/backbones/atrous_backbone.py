@@ -71,6 +71,8 @@ class AtrousBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.initialises_itself = not isinstance(network, Mapping)
+        # Batch norms of timm may hold an activation, and any network's may stand where they like.
+        self.children_in_any_order = self.initialises_itself
         nominal = build_network(network, arguments)
         if with_cp:
             _recompute(nominal)

@@ -21,9 +21,8 @@ IMAGE = torch.randn(2, 3, 65, 97, generator=torch.Generator().manual_seed(0))
 
 def build(network, **arguments):
     torch.manual_seed(0)
-    return MODELS.build(
-        dict(type="mmseg_deeplab_ext.AtrousBackbone", network=network, image_size=SIZE, **arguments)
-    )
+    common = dict(type="mmseg_deeplab_ext.AtrousBackbone", image_size=list(SIZE))
+    return MODELS.build({**common, "network": network, **arguments})
 
 
 def classifier(width=8):
@@ -138,6 +137,7 @@ def test_without_init_cfg_a_config_initialises_its_network_and_a_constructor_has
     [
         (MOBILE, dict(output_stride=64), "output_stride=64: .*strides 2, 4, 8, 16, 32"),
         (MOBILE, dict(out_strides=(4, 64)), r"out_strides=\(4, 64\) .*: 2, 4, 8, 16, 32"),
+        (MOBILE, dict(image_size=65), "image_size=65 must be 2 whole numbers"),
         (MOBILE, dict(out_strides=4), "out_strides=4 must be a list"),
         (MOBILE, dict(frozen_stages=5), "frozen_stages=5 .*-1, 0, 1, 2, 3, 4"),
         (MOBILE, dict(end_points={4: "layer9"}), "'layer9' is no module .*stride 4; .*layer2"),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from mmseg_deeplab_ext.config_values import whole_numbers
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.atrous.frames import (
     Frame,
@@ -37,8 +38,11 @@ def trace(model: nn.Module, image_size: tuple[int, int] | None = None) -> Trace:
     Raises:
         ConfigError: it can't be run on an image of this size.
     """
+    sizes: Sequence[tuple[int, int]] = EXAMPLE_SIZES
+    if image_size is not None:
+        sizes = [whole_numbers("image_size", image_size, minimum=1, count=2)]
     first: ConfigError | None = None
-    for size in [image_size] if image_size else EXAMPLE_SIZES:
+    for size in sizes:
         try:
             return _trace(model, size)
         except ConfigError as error:

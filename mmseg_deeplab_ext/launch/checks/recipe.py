@@ -30,7 +30,7 @@ def notes_on_recipe(view: ConfigView) -> list[str]:
     notes = list(_crops_unlike_the_batches(view)) if training else []
     notes += _input_of_other_weights(model)
     output_stride = _setting(model.get("backbone"), "output_stride")
-    if not is_whole(output_stride, minimum=1):  # impossible, or a backbone of somebody else's
+    if not is_whole(output_stride, minimum=1):  # impossible, or a backbone without one
         return notes
     return [
         *notes,
@@ -45,8 +45,8 @@ def _setting(part: Any, key: str) -> Any:
     if not isinstance(part, Mapping):
         return None
     kind = our_model(part)
-    default = inspect.signature(kind).parameters[key].default if kind else None
-    return part.get(key, default)
+    parameter = inspect.signature(kind).parameters.get(key) if kind else None
+    return part.get(key, parameter.default if parameter else None)
 
 
 def _pair(size: Any) -> tuple[int, int] | None:
@@ -96,8 +96,7 @@ def _keys(values: Mapping[str, Any]) -> str:
 
 def _rates_of_another_stride(model: Mapping[str, Any], output_stride: int) -> Iterator[str]:
     head = model.get("decode_head")
-    if _setting(head, "dense_prediction_cell"):
-        yield from _cell_of_another_stride(head, output_stride)
+    if _setting(head, "dense_prediction_cell"):  # it has rates of its own
         return
     dilations = _setting(head, "dilations")
     rates = tuple(dilations)[1:] if isinstance(dilations, (list, tuple)) else ()
@@ -120,15 +119,6 @@ def _window_of_another_stride(model: Mapping[str, Any], output_stride: int) -> I
             f"model.decode_head.image_pooling.output_stride={stride}, but "
             f"model.backbone.output_stride={output_stride}: the pooled window covers "
             f"{output_stride / stride:g} times the height and width that its crop_size says."
-        )
-
-
-def _cell_of_another_stride(head: Any, output_stride: int) -> Iterator[str]:
-    stride = _setting(head, "output_stride")
-    if is_whole(stride, minimum=1) and stride != output_stride:
-        yield (
-            f"model.decode_head.output_stride={stride}, but model.backbone.output_stride="
-            f"{output_stride}: the rates of its dense_prediction_cell are those for {stride}."
         )
 
 

@@ -9,7 +9,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.config_values import ascending_numbers
+from mmseg_deeplab_ext.layers import tf_norm_cfg
 from mmseg_deeplab_ext.registry import MODELS
+from mmseg_deeplab_ext.specs.backbone import BatchNorm
 
 
 class _Row(NamedTuple):
@@ -44,6 +46,7 @@ _ROWS = (
 _DILATED = range(12, 15)
 """The rows of the last stage: 2 is their dilation, and their first stride is 1."""
 _STEM, _LAST = 16, 960
+_BATCH_NORM = BatchNorm(decay=0.99, eps=1e-3)
 
 
 @MODELS.register_module()
@@ -58,8 +61,8 @@ class TorchvisionMobileNetV3(BaseModule):
     Args:
         out_indices: layers whose outputs are returned, ascending, from 0, the stem, to 16, the
             last 1x1 convolution. 4 is the first layer at stride 8, with 40 channels.
-        norm_cfg: MMCV norm config. Torchvision's constants, momentum 0.01 and eps 1e-3, unless
-            stated.
+        norm_cfg: MMCV norm config. Batch norms take torchvision's constants, momentum 0.01 and eps
+            1e-3, unless stated.
         init_cfg: MMEngine's; He's by default, as in torchvision.
 
     Raises:
@@ -80,7 +83,7 @@ class TorchvisionMobileNetV3(BaseModule):
                 {"type": "Constant", "val": 1, "layer": "_BatchNorm"},
             ]
         )
-        norm_cfg = {"momentum": 0.01, "eps": 1e-3, **(norm_cfg or {"type": "BN"})}
+        norm_cfg = tf_norm_cfg(norm_cfg, _BATCH_NORM)
         self.out_indices = ascending_numbers(
             "out_indices",
             out_indices,

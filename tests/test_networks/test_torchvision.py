@@ -140,6 +140,16 @@ def test_the_backbones_batch_norms_have_torchvisions_constants(mobilenet):
     assert {(norm.momentum, norm.eps) for norm in norms} == {(0.01, 1e-3)}
 
 
+def test_the_backbone_takes_norms_that_have_no_such_constants():
+    norm_cfg = dict(type="GN", num_groups=8)
+    with torch.device("meta"):
+        network = MODELS.build(
+            dict(type="mmseg_deeplab_ext.TorchvisionMobileNetV3", norm_cfg=norm_cfg)
+        )
+    norms = {type(m) for m in network.modules() if "Norm" in type(m).__name__}
+    assert norms == {torch.nn.GroupNorm}
+
+
 @pytest.mark.parametrize(
     ("out_indices", "message"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any, Sequence
+from typing import Any, Collection, Sequence
 
 from mmseg_deeplab_ext.errors import ConfigError
 
@@ -37,6 +37,27 @@ def whole_numbers(name: str, value: Any, *, minimum: int, count: int | None = No
         wanted = f"{count} whole numbers" if count else "a list of whole numbers"
         raise ConfigError(f"{name}={value!r} must be {wanted} of at least {minimum}")
     return tuple(value)
+
+
+def ascending_numbers(name: str, value: Any, *, allowed: Collection[int], meaning: str) -> tuple:
+    """Return a list of different whole numbers in ascending order as a tuple.
+
+    Args:
+        name: key in the config, for the message.
+        value: what the config says.
+        allowed: the numbers that there are.
+        meaning: of the numbers, for the message.
+
+    Raises:
+        ConfigError: if the value is anything else.
+    """
+    chosen = whole_numbers(name, value, minimum=0)
+    if list(chosen) != sorted({*chosen} & {*allowed}):
+        raise ConfigError(
+            f"{name}={chosen} must be ascending and different numbers from {min(allowed)} to "
+            f"{max(allowed)} ({meaning})"
+        )
+    return chosen
 
 
 def check_choice(name: str, value: int, allowed: Sequence[int]) -> None:

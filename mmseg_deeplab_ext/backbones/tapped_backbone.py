@@ -9,8 +9,7 @@ from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
-from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.config_values import ascending_numbers, check_choice
 from mmseg_deeplab_ext.layers import UnitGeometry, walk_output_stride
 from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_init_cfg
 from mmseg_deeplab_ext.specs.backbone import FINAL_OUTPUT, BackboneSpec, StemConv
@@ -129,16 +128,14 @@ class TappedBackbone(SpecifiedModule, BaseModule):
 
 
 def _checked_out_indices(out_indices: Sequence[int], spec: BackboneSpec) -> tuple[int, ...]:
-    chosen = whole_numbers("out_indices", out_indices, minimum=0)
     taps = range(len(spec.taps))
-    if list(chosen) != sorted(set(chosen) & {*taps, FINAL_OUTPUT}):
-        decoder = f"{', '.join(map(str, taps))}: decoder taps; " if taps else ""
-        raise ConfigError(
-            f"out_indices={chosen} must be ascending and different numbers from "
-            f"{taps.start if taps else FINAL_OUTPUT} to {FINAL_OUTPUT} "
-            f"({decoder}{FINAL_OUTPUT}: final feature map)"
-        )
-    return chosen
+    decoder = f"{', '.join(map(str, taps))}: decoder taps; " if taps else ""
+    return ascending_numbers(
+        "out_indices",
+        out_indices,
+        allowed={*taps, FINAL_OUTPUT},
+        meaning=f"{decoder}{FINAL_OUTPUT}: final feature map",
+    )
 
 
 def conv_stem(stem: Sequence[StemConv], *, norm_cfg: dict) -> nn.Sequential:

@@ -8,8 +8,10 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmseg_deeplab_ext.errors import ConfigError
+from mmseg_deeplab_ext.config_values import ascending_numbers
+from mmseg_deeplab_ext.layers import tf_norm_cfg
 from mmseg_deeplab_ext.registry import MODELS
+from mmseg_deeplab_ext.specs.backbone import BatchNorm
 
 
 class _Row(NamedTuple):
@@ -44,6 +46,7 @@ _ROWS = (
 _DILATED = range(12, 15)
 """The rows of the last stage: 2 is their dilation, and their first stride is 1."""
 _STEM, _LAST = 16, 960
+_BATCH_NORM = BatchNorm(decay=0.99, eps=1e-3)
 
 
 @MODELS.register_module()
@@ -56,14 +59,14 @@ class TorchvisionMobileNetV3(BaseModule):
     TensorFlow, which on even sizes is not symmetric, and the former has output stride 8.
 
     Args:
-        out_indices: layers whose outputs are returned, from 0, the stem, to 16, the last 1x1
-            convolution. 4 is the first layer at stride 8, with 40 channels.
-        norm_cfg: MMCV norm config. Torchvision's constants, momentum 0.01 and eps 1e-3, unless
-            stated.
+        out_indices: layers whose outputs are returned, ascending, from 0, the stem, to 16, the
+            last 1x1 convolution. 4 is the first layer at stride 8, with 40 channels.
+        norm_cfg: MMCV norm config. Batch norms take torchvision's constants, momentum 0.01 and eps
+            1e-3, unless stated.
         init_cfg: MMEngine's; He's by default, as in torchvision.
 
     Raises:
-        ConfigError: there is no such layer.
+        ConfigError: there is no such layer, or their order is another one.
     """
 
     def __init__(
@@ -80,12 +83,13 @@ class TorchvisionMobileNetV3(BaseModule):
                 {"type": "Constant", "val": 1, "layer": "_BatchNorm"},
             ]
         )
-        if not set(out_indices) <= set(range(len(_ROWS) + 2)):
-            raise ConfigError(
-                f"out_indices={tuple(out_indices)} must be layers from 0 to {len(_ROWS) + 1}"
-            )
-        norm_cfg = {"momentum": 0.01, "eps": 1e-3, **(norm_cfg or {"type": "BN"})}
-        self.out_indices = tuple(out_indices)
+        norm_cfg = tf_norm_cfg(norm_cfg, _BATCH_NORM)
+        self.out_indices = ascending_numbers(
+            "out_indices",
+            out_indices,
+            allowed=range(len(_ROWS) + 2),
+            meaning=f"0: the stem; {len(_ROWS) + 1}: the last convolution",
+        )
         self.add_module("0", _conv(3, _STEM, 3, _HS, norm_cfg, stride=2))
         channels = _STEM
         for index, row in enumerate(_ROWS):

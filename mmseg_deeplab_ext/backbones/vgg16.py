@@ -8,7 +8,7 @@ from mmcv.cnn import make_vgg_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
+from mmseg_deeplab_ext.config_values import ascending_numbers, check_choice
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.registry import MODELS
 
@@ -59,7 +59,12 @@ class VGG16(BaseModule):
         check_choice("padding", padding, tuple(_PADDINGS))
         super().__init__(init_cfg or {"type": "Kaiming", "layer": "Conv2d"})
         self.padding = padding
-        self.out_indices = _checked_out_indices(out_indices)
+        self.out_indices = ascending_numbers(
+            "out_indices",
+            out_indices,
+            allowed=range(_FC7 + 1),
+            meaning=f"0 to {_FC7 - 1}: the stages; {_FC7}: fc7",
+        )
         first, fc6, self.smallest_image = _PADDINGS[padding]
         layers: list[nn.Module] = []
         self.stage_ends = []
@@ -117,13 +122,3 @@ class VGG16(BaseModule):
             if found is not None and found.dim() == 2 and found.numel() == layer.weight.numel():
                 state_dict[name] = found.view_as(layer.weight)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _checked_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
-    chosen = whole_numbers("out_indices", out_indices, minimum=0)
-    if list(chosen) != sorted({*chosen} & {*range(_FC7 + 1)}):
-        raise ConfigError(
-            f"out_indices={chosen} must be ascending and different numbers from 0 to {_FC7} "
-            f"(0 to {_FC7 - 1}: the stages; {_FC7}: fc7)"
-        )
-    return chosen

@@ -8,8 +8,8 @@ from mmengine.model import ModuleList
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from mmseg_deeplab_ext.config_values import check_choice, is_number
-from mmseg_deeplab_ext.decode_heads.feature_maps import pick
+from mmseg_deeplab_ext.config_values import check_choice, is_number, whole_numbers
+from mmseg_deeplab_ext.decode_heads.feature_maps import map_indices, pick_all
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.layers.transposed_upsampling import TransposedUpsampling
@@ -44,7 +44,8 @@ class FCNSkipHead(BaseDecodeHead):
             the last one stride 32.
         num_classes: number of classes.
         in_index: which of the backbone's maps they are; its first ones by default.
-        padding: the backbone's (:class:`~mmseg_deeplab_ext.VGG16`), if it is 100.
+        padding: the backbone's (:class:`~mmseg_deeplab_ext.VGG16`), 3 or 100. Without padding, fc7
+            does not lie over the finer maps, nor its scores over the image.
         upsampling: "interpolation"; "frozen", transposed convolutions with bilinear weights, as in
             the authors' published code; or "trained", as in their first paper: they start bilinear
             and learn, but the last one, to the image's size, never does.
@@ -72,23 +73,19 @@ class FCNSkipHead(BaseDecodeHead):
         init_cfg: dict | list[dict] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_choice("padding", padding, (0, 3, 100))
+        check_choice("padding", padding, (3, 100))
         if upsampling not in _UPSAMPLINGS:
             raise ConfigError(
                 f"upsampling={upsampling!r} is not supported: use one of {', '.join(_UPSAMPLINGS)}"
             )
-        *skips, coarsest = in_channels
-        scales = tuple(skip_scales or [1.0] * len(skips))
-        if len(scales) != len(skips) or not all(is_number(scale, above=0) for scale in scales):
-            raise ConfigError(
-                f"skip_scales={skip_scales!r} must be {len(skips)} numbers above 0, one for each "
-                "map but the coarsest"
-            )
+        widths = whole_numbers("in_channels", in_channels, minimum=1)
+        *skips, coarsest = widths
+        scales = _checked_scales(skip_scales, count=len(skips))
         super().__init__(
-            in_channels,
+            widths,
             coarsest,
             num_classes=num_classes,
-            in_index=in_index or tuple(range(len(in_channels))),
+            in_index=map_indices(in_index, widths),
             input_transform="multiple_select",
             dropout_ratio=dropout_ratio,
             init_cfg=init_cfg or {"type": "Constant", "layer": "Conv2d", "val": 0},
@@ -139,8 +136,7 @@ class FCNSkipHead(BaseDecodeHead):
                 f"decode_head.padding={self.padding}, but the backbone pads otherwise (with 100, "
                 "VGG16 returns the images behind its maps): give both the same padding"
             )
-        maps = zip(self.in_index, self.in_channels)
-        *skips, coarsest = (pick(inputs, "in_index", i, channels=width) for i, width in maps)
+        *skips, coarsest = pick_all(inputs, self)
         scores = self.cls_seg(coarsest)
         steps = zip(skips[::-1], self.skip_scales, self.skip_scores, self.upsamplings)
         for number, (skip, scale, score, upsampling) in enumerate(steps):
@@ -154,6 +150,18 @@ class FCNSkipHead(BaseDecodeHead):
         if self.padding == 100:
             scores = _cropped(self.last_upsampling(scores), self.last_crop, inputs[-1].shape[-2:])
         return scores
+
+
+def _checked_scales(scales: Any, *, count: int) -> tuple[float, ...]:
+    if scales is None:
+        return (1.0,) * count
+    numbers = scales if isinstance(scales, (list, tuple)) else ()
+    if len(numbers) != count or not all(is_number(scale, above=0) for scale in numbers):
+        raise ConfigError(
+            f"skip_scales={scales!r} must be {count} numbers above 0, one for each map but the "
+            "coarsest"
+        )
+    return tuple(numbers)
 
 
 def _border(upsampling: nn.Module) -> int:

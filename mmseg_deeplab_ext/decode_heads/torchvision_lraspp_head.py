@@ -7,6 +7,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
+from mmseg_deeplab_ext.config_values import whole_numbers
+from mmseg_deeplab_ext.decode_heads.feature_maps import map_indices, pick_all
 from mmseg_deeplab_ext.registry import MODELS
 
 
@@ -22,6 +24,9 @@ class TorchvisionLRASPPHead(BaseDecodeHead):
         in_channels: of the fine and of the coarse map.
         in_index: of the same among the backbone's outputs.
         kwargs: further arguments of :class:`BaseDecodeHead`, but ``input_transform``.
+
+    Raises:
+        ConfigError: these are no two maps.
     """
 
     def __init__(
@@ -31,13 +36,13 @@ class TorchvisionLRASPPHead(BaseDecodeHead):
         in_index: tuple[int, int] = (0, 1),
         **kwargs,
     ) -> None:
+        fine, coarse = whole_numbers("in_channels", in_channels, minimum=1, count=2)
         super().__init__(
-            in_channels=in_channels,
-            in_index=in_index,
+            in_channels=(fine, coarse),
+            in_index=map_indices(in_index, in_channels),
             input_transform="multiple_select",
             **{"dropout_ratio": 0, **kwargs},
         )
-        fine, coarse = in_channels
         self.conv = ConvModule(
             coarse, self.channels, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg
         )
@@ -46,7 +51,7 @@ class TorchvisionLRASPPHead(BaseDecodeHead):
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """From the backbone's maps to logits [N, num_classes, h, w] at the size of the fine one."""
-        fine, coarse = self._transform_inputs(inputs)
+        fine, coarse = pick_all(inputs, self)
         gate = self.gate(coarse.mean(dim=(2, 3), keepdim=True)).sigmoid()
         context = resize(
             self.conv(coarse) * gate,

@@ -11,7 +11,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from mmseg_deeplab_ext.config_values import whole_numbers
-from mmseg_deeplab_ext.decode_heads.feature_maps import pick
+from mmseg_deeplab_ext.decode_heads.feature_maps import map_indices, pick_all
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.bilinear_resize import resize_bilinear
 from mmseg_deeplab_ext.registry import MODELS
@@ -65,7 +65,7 @@ class UNetHead(BaseDecodeHead):
             widths,
             outputs[-1],
             num_classes=num_classes,
-            in_index=tuple(in_index or range(len(widths))),
+            in_index=map_indices(in_index, widths),
             input_transform="multiple_select",
             norm_cfg=norm_cfg,
             align_corners=align_corners,
@@ -89,8 +89,7 @@ class UNetHead(BaseDecodeHead):
         Raises:
             ConfigError: the backbone has no such map, or one of other channels.
         """
-        maps = zip(self.in_index, self.in_channels)
-        *skips, x = (pick(inputs, "in_index", index, channels=width) for index, width in maps)
+        *skips, x = pick_all(inputs, self)
         for number, block in enumerate(self.blocks, start=1):
             if number > len(skips):
                 x = self._resized(x, [2 * side - int(self.align_corners) for side in x.shape[-2:]])

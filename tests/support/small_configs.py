@@ -5,19 +5,21 @@ from mmengine.config import Config
 CROP = (65, 65)
 
 
-def shrink(value):
-    """Make crops and sizes small, in place, wherever they are in a config."""
-    if isinstance(value, list):
+def shrink(value, size=CROP):
+    """Make crops, sizes and shorter sides small, in place, wherever they are in a config."""
+    if isinstance(value, (list, tuple)):
         for part in value:
-            shrink(part)
+            shrink(part, size)
     elif isinstance(value, dict):
         for key in ("crop_size", "size"):
-            if key in value:
-                value[key] = CROP
+            if value.get(key) is not None:
+                value[key] = size
         if value.get("type") == "mmseg_deeplab_ext.ResizeToRange":
-            value.update(scale=CROP[0], max_size=CROP[0])
+            value.update(scale=size[0], max_size=size[0])
+        elif value.get("type") in ("Resize", "RandomResize"):
+            value["scale"] = (100000, size[0])
         for part in value.values():
-            shrink(part)
+            shrink(part, size)
 
 
 def shrunk(path):

@@ -195,7 +195,10 @@ def test_all_scores_start_at_zero():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(padding=7), "padding=7 is not supported: use one of 0, 3, 100"),
+        (dict(padding=7), "padding=7 is not supported: use one of 3, 100"),
+        (dict(padding=0), "padding=0 is not supported"),
+        (dict(in_index=(0, 1)), "in_index=(0, 1) must be 3 whole numbers"),
+        (dict(skip_scales=0.01), "skip_scales=0.01 must be 2 numbers above 0"),
         (dict(upsampling="nearest"), "use one of interpolation, frozen, trained"),
         (dict(skip_scales=(0.01,)), "skip_scales=(0.01,) must be 2 numbers above 0"),
         (dict(skip_scales=(0.01, 0)), "skip_scales=(0.01, 0) must be 2 numbers above 0"),

@@ -9,6 +9,7 @@ from torch import nn
 from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage
+from mmseg_deeplab_ext.decode_heads.image_pooling import Windows
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
 from mmseg_deeplab_ext.layers import UnitGeometry
 from mmseg_deeplab_ext.layers.inverted_residual import InvertedResidual
@@ -129,7 +130,7 @@ def bounded(module, x):
 def test_activations_of_units_and_heads_are_what_they_are_told():
     x = torch.randn(1, 8, 9, 9, generator=torch.Generator().manual_seed(0))
     spec = Aspp(8, 4, num_rates=1)
-    aspp = dict(dilations=(1, 2), window=None, dropout_ratio=0, norm_cfg=BN)
+    aspp = dict(dilations=(1, 2), windows=Windows(), dropout_ratio=0, norm_cfg=BN)
     assert bounded(ASPP(spec, **aspp, act_cfg=RELU6), x)
     assert not bounded(ASPP(spec, **aspp), x)
     stage = dict(c1_in_channels=8, c1_channels=2, spec=Decoder(8, 4, (8,), (2,)), norm_cfg=BN)

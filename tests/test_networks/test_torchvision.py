@@ -140,10 +140,48 @@ def test_the_backbones_batch_norms_have_torchvisions_constants(mobilenet):
     assert {(norm.momentum, norm.eps) for norm in norms} == {(0.01, 1e-3)}
 
 
-@pytest.mark.parametrize("out_indices", [(17,), (-1,)])
-def test_a_layer_that_does_not_exist_is_refused(out_indices):
-    with pytest.raises(ConfigError, match="layers from 0 to 16"):
+def test_the_backbone_takes_norms_that_have_no_such_constants():
+    norm_cfg = dict(type="GN", num_groups=8)
+    with torch.device("meta"):
+        network = MODELS.build(
+            dict(type="mmseg_deeplab_ext.TorchvisionMobileNetV3", norm_cfg=norm_cfg)
+        )
+    norms = {type(m) for m in network.modules() if "Norm" in type(m).__name__}
+    assert norms == {torch.nn.GroupNorm}
+
+
+@pytest.mark.parametrize(
+    ("out_indices", "message"),
+    [
+        ((17,), "ascending and different numbers from 0 to 16"),
+        ((16, 4), "ascending and different numbers from 0 to 16"),
+        ((-1,), "whole numbers of at least 0"),
+        (16, "out_indices=16 must be a list"),
+    ],
+)
+def test_layers_that_do_not_exist_or_in_another_order_are_refused(out_indices, message):
+    with pytest.raises(ConfigError, match=message):
         MODELS.build(dict(type="mmseg_deeplab_ext.TorchvisionMobileNetV3", out_indices=out_indices))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(in_channels=(16, 40, 960)), r"in_channels=\(16, 40, 960\) must be 2 whole numbers"),
+        (dict(in_index=1), "in_index=1 must be 2 whole numbers"),
+    ],
+)
+def test_an_lraspp_head_of_other_than_two_maps_is_refused(arguments, message):
+    head = dict(type="mmseg_deeplab_ext.TorchvisionLRASPPHead", channels=4, num_classes=3)
+    with pytest.raises(ConfigError, match=message):
+        MODELS.build({**head, **arguments})
+
+
+def test_an_lraspp_head_names_the_map_that_has_other_channels(mobilenet):
+    head = dict(type="mmseg_deeplab_ext.TorchvisionLRASPPHead", channels=4, num_classes=3)
+    head = MODELS.build(dict(head, in_channels=(24, 960)))
+    with pytest.raises(ConfigError, match="in_channels=24, but the backbone's map 0 has 40"):
+        head(mobilenet(torch.zeros(1, 3, 64, 64)))
 
 
 def test_the_deeplab_head_drops_single_elements_after_the_projection_and_none_before_the_logits():

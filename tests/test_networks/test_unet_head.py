@@ -121,9 +121,11 @@ def test_every_weight_is_trained():
         (dict(decoder_channels=(8,) * 6), "are 6 blocks, but 5 maps"),
         (dict(decoder_channels=()), "decoder_channels=() must be a list of whole numbers"),
         (dict(widths=256), "in_channels=256 must be a list of whole numbers"),
+        (dict(in_index=4), "in_index=4 must be 5 whole numbers"),
+        (dict(in_index=(-1, 0, 1, 2)), "one for each of in_channels=(3, 4, 5, 6, 7)"),
     ],
 )
-def test_impossible_widths_are_refused(arguments, message):
+def test_impossible_widths_and_maps_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         head_of(**arguments)
 

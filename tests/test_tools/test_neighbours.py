@@ -8,6 +8,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from tests.support.small_configs import shrink
 from tests.support.tool_modules import load_tool
 from tests.test_tools.conftest import REPO
 
@@ -34,21 +35,11 @@ NETWORKS = {
 }
 
 
-def shrink_sizes(value):
-    """Make crops and paddings small, in place, wherever they are."""
-    for part in value if isinstance(value, list) else value.values():
-        if isinstance(part, (dict, list)):
-            shrink_sizes(part)
-    for key in {"size", "crop_size"} & set(value if isinstance(value, dict) else ()):
-        if value[key] is not None:
-            value[key] = SIZE
-
-
 def small(path, parts, data_root):
     """A shipped config on the demo's scenes: two steps and an evaluation."""
     cfg = Config.fromfile(REPO / "configs" / path)
     demo = Config.fromfile(REPO / "configs" / "deeplabv3plus_r18beta_demo.py")
-    shrink_sizes(cfg.model)
+    shrink(cfg.model, SIZE)
     for part, values in parts.items():
         cfg.model[part].update(values)
     cfg.model.decode_head.num_classes = len(demo.classes)
@@ -58,7 +49,7 @@ def small(path, parts, data_root):
         data.persistent_workers = False
         ours = demo[f"{split}_dataloader"].dataset
         data.dataset = dict(ours, data_root=str(data_root), pipeline=cfg[f"{pipeline}_pipeline"])
-        shrink_sizes(data.dataset)
+        shrink(data.dataset, SIZE)
     train = cfg.train_dataloader.dataset.pipeline
     if not any("crop_size" in step for step in train):  # whole images
         train.insert(2, dict(type="Resize", scale=SIZE))
@@ -102,6 +93,6 @@ def test_it_trains_evaluates_predicts_and_is_exported(trained, data_root, capsys
 
 def test_every_file_that_the_page_names_is_there():
     page = (REPO / "docs" / "neighbours.md").read_text()
-    named = set(re.findall(r"(?:configs|tools)/[\w./-]+\.py", page))
+    named = set(re.findall(r"(?:configs|tools|benchmarks)/[\w./-]+\.py", page))
     assert {f"configs/{path}" for path, _ in NETWORKS.values()} <= named
     assert [name for name in named if not (REPO / name).is_file()] == []

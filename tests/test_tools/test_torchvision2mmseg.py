@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg_deeplab_ext.conversion.pth import load_pth, state_dict_of
 from mmseg_deeplab_ext.errors import CheckpointNotFoundError, CheckpointWriteError
 from mmseg_deeplab_ext.registry import MODELS
+from tests.support.small_configs import shrink
 from tests.support.tool_modules import load_tool
 from tests.support.torchvision_goldens import calm_state_dict, state_dict
 from tests.test_tools.conftest import REPO
@@ -89,19 +90,6 @@ def test_a_config_of_other_classes_names_them_and_a_data_set_of_ones_own(convert
     dataset = cfg.train_dataloader.dataset
     assert dataset.type == "BaseSegDataset"
     assert dataset.metainfo.classes == ["class 0", "class 1", "class 2"]
-
-
-def shrink(value):
-    """Make images and crops small, in place, wherever they are in a config."""
-    if isinstance(value, (list, tuple)):
-        for part in value:
-            shrink(part)
-    elif isinstance(value, dict):
-        value.update({key: (65, 65) for key in ("crop_size", "size") if key in value})
-        if "Resize" in str(value.get("type")):
-            value["scale"] = (100000, 65)
-        for part in value.values():
-            shrink(part)
 
 
 def shrunk(path, data_root):

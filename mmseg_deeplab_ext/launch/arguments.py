@@ -61,6 +61,16 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_no_optimise(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-optimise``, which sets ``optimise``."""
+    parser.add_argument(
+        "--no-optimise",
+        dest="optimise",
+        action="store_false",
+        help="run the network as it is: neither are batch norms folded nor the layout changed",
+    )
+
+
 def common_parser(description: str) -> argparse.ArgumentParser:
     """Start a parser with the arguments that training and evaluation share."""
     parser = argparse.ArgumentParser(description=description)

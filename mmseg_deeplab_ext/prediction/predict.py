@@ -24,6 +24,7 @@ from mmseg_deeplab_ext.errors import (
 from mmseg_deeplab_ext.inference.config import crop_of, test_pipeline
 from mmseg_deeplab_ext.inference.labels import image_labels
 from mmseg_deeplab_ext.inference.load import load_segmentor
+from mmseg_deeplab_ext.inference.optimise import optimise
 from mmseg_deeplab_ext.launch.checks.before_start import check_inference_config
 from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.prediction.batches import batches, bounded_map
@@ -53,12 +54,14 @@ class PredictOptions:
         batch_size: Images per forward pass; those of one pass have equal (padded) sizes.
         device: As PyTorch names it; by default the GPU if there is one, else the CPU.
         amp: Compute in float16 on a GPU, in bfloat16 on a CPU.
+        optimise: Make the segmentor quicker first; its labels are equal to rounding.
     """
 
     mode: str | None = None
     batch_size: int = 1
     device: str | None = None
     amp: bool = False
+    optimise: bool = True
 
 
 _Ready = Tuple[Picture, Prepared]
@@ -108,6 +111,8 @@ def predict_files(
     model, meta = load_segmentor(cfg, checkpoint, device=options.device)
     colours = class_colours(cfg, meta, num_classes=max(model.num_classes, 2))
     wanted = outputs.check(pictures)
+    if options.optimise:
+        model = optimise(model)
     for note in config_notes(cfg, training=False):
         print_log(note, logger="current")
     report = Report() if report is None else report

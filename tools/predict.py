@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     trust_checkpoints(args.trust_checkpoint)
     outputs = Outputs(args.out, args.overlay, opacity=args.opacity, existing=args.existing)
-    options = PredictOptions(args.mode, args.batch_size, args.device, args.amp, args.optimise)
+    options = PredictOptions(
+        args.mode, args.batch_size, args.device, args.amp, args.optimise, args.dtype
+    )
     cfg = load_config(args.config, options=args.cfg_options)
     report = Report()
     try:
@@ -70,7 +72,7 @@ def _print(report: Report, outputs: Outputs) -> None:
 def _parser() -> argparse.ArgumentParser:
     from mmseg_deeplab_ext.launch.arguments import (
         add_cfg_options,
-        add_no_optimise,
+        add_optimise,
         add_trust_checkpoint,
     )
     from mmseg_deeplab_ext.prediction.modes import MODES
@@ -103,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         help="images larger than the config's crop: whole, through a sliding window, or resized "
         "to fit; default: as the config's test_cfg says",
     )
-    add_no_optimise(parser)
+    add_optimise(parser)
     add_trust_checkpoint(parser)
     add_cfg_options(parser, example='model.test_cfg.stride="(257,257)"')
     return parser

@@ -19,17 +19,20 @@ class OptimisedEvaluationHook(Hook):
 
     priority = "LOWEST"
 
+    def __init__(self, dtype: str = "fp32") -> None:
+        self._dtype = dtype
+
     def before_test_epoch(self, runner: Runner) -> None:
         """Put the copy in place, with the weights that are to be evaluated."""
         self._model = runner.model
         model = self._model.module if is_model_wrapper(self._model) else self._model
         if isinstance(model, BaseTTAModel):
             self._augmented, self._segmentor = model, model.module
-            model.module = optimise(model.module)
+            model.module = optimise(model.module, dtype=self._dtype)
             runner.model = model
         else:
             self._augmented = None
-            runner.model = optimise(model)
+            runner.model = optimise(model, dtype=self._dtype)
 
     def after_test_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Put the Runner's own model back."""

@@ -161,6 +161,7 @@ def evaluation_runner(
     out: str | None = None,
     tta: bool = False,
     optimise: bool = True,
+    dtype: str = "fp32",
     every_label: bool = False,
 ) -> Runner:
     """Build the Runner for an evaluation on the test split.
@@ -172,6 +173,7 @@ def evaluation_runner(
         tta: Evaluate the config's ``tta_model`` (``--tta``).
         optimise: Evaluate a quicker copy of the model, equal to rounding
             (:func:`mmseg_deeplab_ext.inference.optimise.optimise`).
+        dtype: That copy's (``--dtype``).
         every_label: Read every label map first, not only a few.
 
     Raises:
@@ -192,5 +194,5 @@ def evaluation_runner(
     check_runner(runner, view, every_label=every_label)
     runner.register_hook(LargerImagesHook())
     if optimise:
-        runner.register_hook(OptimisedEvaluationHook())
+        runner.register_hook(OptimisedEvaluationHook(dtype))
     return runner

@@ -55,6 +55,7 @@ class PredictOptions:
         device: As PyTorch names it; by default the GPU if there is one, else the CPU.
         amp: Compute in float16 on a GPU, in bfloat16 on a CPU.
         optimise: Make the segmentor quicker first; its labels are equal to rounding.
+        dtype: Of the network then, see :func:`mmseg_deeplab_ext.inference.optimise.optimise`.
     """
 
     mode: str | None = None
@@ -62,6 +63,7 @@ class PredictOptions:
     device: str | None = None
     amp: bool = False
     optimise: bool = True
+    dtype: str = "fp32"
 
 
 _Ready = Tuple[Picture, Prepared]
@@ -112,7 +114,7 @@ def predict_files(
     colours = class_colours(cfg, meta, num_classes=max(model.num_classes, 2))
     wanted = outputs.check(pictures)
     if options.optimise:
-        model = optimise(model)
+        model = optimise(model, dtype=options.dtype)
     for note in config_notes(cfg, training=False):
         print_log(note, logger="current")
     report = Report() if report is None else report

@@ -61,8 +61,12 @@ setup(
             "onedl-mmsegmentation>=1.4",
         ],
         "data": ["scipy"],
+        "coco": ["pycocotools"],
         "export": ["onnx", "onnxruntime"],
-        "test": ["hypothesis>=6", "onnx", "onnxruntime", "pytest>=7", "pytest-xdist>=3.7", "scipy"],
+        "test": [
+            *("hypothesis>=6", "onnx", "onnxruntime", "pycocotools", "pytest>=7"),
+            *("pytest-xdist>=3.7", "scipy"),
+        ],
         "dev": ["coverage==7.17.4", "mypy==1.14.1", "ruff==0.17.6"],
     },
     entry_points={"mmseg.plugins": [f"{PACKAGE} = {PACKAGE}.plugins:register"]},

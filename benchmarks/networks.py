@@ -1,4 +1,4 @@
-"""Time the official networks here against MMSegmentation's, in one run: forward, training step.
+"""Time the networks here against MMSegmentation's, in one run: forward, training step.
 
 python benchmarks/networks.py resnet50 --size 257 --batch 2
 python benchmarks/networks.py all
@@ -24,171 +24,20 @@ from typing import Any, Callable
 
 import torch
 from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from pairs import MULTIPLES_OF, NETWORKS, PEERS
 from peak_memory import peak_bytes
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from zoo import complexity
 
 from mmseg_deeplab_ext.plugins import load_plugins
-
-CLASSES = 21
-BN = dict(type="BN")
-OURS = "mmseg_deeplab_ext."
-
-
-def here(backbone: dict, tap: int, final: int, **head) -> dict[str, Any]:
-    """A network of this package, DeepLabv3+ at output stride 16 unless said otherwise."""
-    usual = dict(channels=256, num_classes=CLASSES, c1_in_channels=tap, in_channels=final)
-    return dict(
-        type="EncoderDecoder",
-        backbone=dict(output_stride=16, **backbone),
-        decode_head=dict(type=f"{OURS}DeepLabV3PlusHead", **{**usual, **head}),
-    )
-
-
-def mmsegs(backbone: dict, tap: int, final: int, in_index: int = 3) -> dict[str, Any]:
-    """DeepLabv3+ of MMSegmentation at output stride 16, with the same widths."""
-    return dict(
-        type="EncoderDecoder",
-        backbone=dict(norm_cfg=BN, **backbone),
-        decode_head=dict(
-            type="DepthwiseSeparableASPPHead",
-            in_channels=final,
-            in_index=in_index,
-            channels=256,
-            num_classes=CLASSES,
-            dilations=(1, 6, 12, 18),
-            c1_in_channels=tap,
-            c1_channels=48,
-            norm_cfg=BN,
-        ),
-    )
-
-
-def mmsegs_resnet(depth: int) -> dict[str, Any]:
-    """MMSegmentation's ResNetV1c at output stride 16."""
-    backbone = dict(
-        type="ResNetV1c",
-        depth=depth,
-        strides=(1, 2, 2, 1),
-        dilations=(1, 1, 1, 2),
-        contract_dilation=True,
-    )
-    return mmsegs(backbone, *((64, 512) if depth == 18 else (256, 2048)))
-
-
-def mmsegs_mobilenet_v3(arch: str) -> dict[str, Any]:
-    """MMSegmentation's MobileNetV3, which has output stride 8 only, with its LR-ASPP head."""
-    large = arch == "large"
-    return dict(
-        type="EncoderDecoder",
-        backbone=dict(
-            type="MobileNetV3",
-            arch=arch,
-            reduction_factor=2,
-            out_indices=(1, 3, 16) if large else (0, 1, 12),
-            norm_cfg=BN,
-        ),
-        decode_head=dict(
-            type="LRASPPHead",
-            in_channels=(16, 24, 960) if large else (16, 16, 576),
-            in_index=(0, 1, 2),
-            channels=128,
-            input_transform="multiple_select",
-            num_classes=CLASSES,
-            norm_cfg=BN,
-        ),
-    )
-
-
-PEERS = {
-    "mmseg's ResNet-18": mmsegs_resnet(18),
-    "mmseg's ResNet-50": mmsegs_resnet(50),
-    "mmseg's ResNet-101": mmsegs_resnet(101),
-    "mmseg's MobileNetV2": mmsegs(
-        dict(
-            type="MobileNetV2",
-            strides=(1, 2, 2, 2, 1, 1, 1),
-            dilations=(1, 1, 1, 1, 1, 2, 2),
-            out_indices=(1, 2, 4, 6),
-        ),
-        24,
-        320,
-    ),
-    "mmseg's MobileNetV3 large": mmsegs_mobilenet_v3("large"),
-    "mmseg's MobileNetV3 small": mmsegs_mobilenet_v3("small"),
-}
-"""The networks of MMSegmentation."""
-BY_MULTIPLY_ADDS = ("mmseg's ResNet-50", "mmseg's MobileNetV2")
-"""Peers of what MMSegmentation has no counterpart for."""
-
-
-def _resnet(depth: int) -> dict[str, Any]:
-    widths = (64, 512) if depth == 18 else (256, 2048)
-    return here(dict(type=f"{OURS}ResNetV1Beta", depth=depth), *widths)
-
-
-def _xception(depth: int, **head) -> dict[str, Any]:
-    return here(dict(type=f"{OURS}Xception", depth=depth), 256, 2048, **head)
-
-
-def _mobilenet_v3(arch: str, final: int, tap: int) -> dict[str, Any]:
-    """The zoo's head, at the only output stride that MMSegmentation's network has."""
-    network = here(
-        dict(type=f"{OURS}MobileNetV3", arch=arch),
-        tap,
-        final,
-        channels=CLASSES,
-        dilations=(1,),
-        aspp_channels=128,
-        aspp_squeeze_excite="qsigmoid",
-        aspp_projection=False,
-        c1_in_index=1,
-        decoder_sum_merge=True,
-        decoder_logits=True,
-    )
-    network["backbone"]["output_stride"] = 8
-    return network
-
-
-def _edgetpu(factor: float, final: int, channels: int) -> dict[str, Any]:
-    backbone = dict(type=f"{OURS}MobileNetEdgeTPU", widen_factor=factor)
-    return here(backbone, 0, final, channels=channels, dilations=(1,))
-
-
-NETWORKS = {
-    "resnet18": (_resnet(18), ("mmseg's ResNet-18",)),
-    "resnet50": (_resnet(50), ("mmseg's ResNet-50",)),
-    "resnet101": (_resnet(101), ("mmseg's ResNet-101",)),
-    "mobilenetv2": (here(dict(type=f"{OURS}MobileNetV2"), 144, 320), ("mmseg's MobileNetV2",)),
-    "xception41": (_xception(41), BY_MULTIPLY_ADDS),
-    "xception65": (_xception(65), BY_MULTIPLY_ADDS),
-    "xception71": (_xception(71), BY_MULTIPLY_ADDS),
-    "xception71_dpc": (
-        _xception(71, dense_prediction_cell="branch5_top1_cityscapes"),
-        BY_MULTIPLY_ADDS,
-    ),
-    "mobilenetv3_large": (_mobilenet_v3("large", 480, 120), ("mmseg's MobileNetV3 large",)),
-    "mobilenetv3_small": (_mobilenet_v3("small", 288, 88), ("mmseg's MobileNetV3 small",)),
-    "edgetpu": (_edgetpu(1.0, 1280, 256), BY_MULTIPLY_ADDS),
-    "edgetpu_slim": (_edgetpu(0.75, 960, 128), BY_MULTIPLY_ADDS),
-}
-"""Our networks, and what each is compared with."""
 
 
 def build(config: dict[str, Any]) -> nn.Module:
     """A segmentor on the device, with the weights that it starts from at random."""
-    return MODELS.build(copy.deepcopy(config)).to(get_device())
-
-
-def multiply_adds(network: nn.Module, size: int) -> float:
-    """Billions, of one image."""
-    image = torch.zeros(1, 3, size, size, device=get_device())
-    network.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(image)
-    return counter.get_total_flops() / 2e9
+    return revert_sync_batchnorm(MODELS.build(copy.deepcopy(config))).to(get_device())
 
 
 def forward(network: nn.Module, image: torch.Tensor) -> None:
@@ -216,13 +65,16 @@ def seconds(run: Callable[[], None]) -> float:
 
 def compare(name: str, config: dict, peer_name: str, image: torch.Tensor, rounds: int) -> None:
     """Time a network and its peer in turns, and print the ratios."""
-    pair = [build(config), build(PEERS[peer_name])]
-    counts = [multiply_adds(network, image.shape[-1]) for network in pair]
-    sizes = [sum(p.numel() for p in network.parameters()) / 1e6 for network in pair]
+    configs = config, PEERS[peer_name]
+    multiple = MULTIPLES_OF.get(peer_name, 1)
+    image = image[:, :, : image.shape[2] // multiple * multiple]
+    image = image[..., : image.shape[3] // multiple * multiple].contiguous()
+    sizes, counts = zip(*(complexity(copy.deepcopy(c), image.shape[2:]) for c in configs))
     print(
-        f"{name}: {sizes[0]:.1f} million parameters, {counts[0]:.1f} billion multiply-adds; "
-        f"{peer_name}: {sizes[1]:.1f}, {counts[1]:.1f}"
+        f"{name}: {sizes[0] / 1e6:.1f} million parameters, {counts[0] / 1e9:.1f} billion "
+        f"multiply-adds; {peer_name}: {sizes[1] / 1e6:.1f}, {counts[1] / 1e9:.1f}"
     )
+    pair = [build(each) for each in configs]
     for what, kind in (("forward pass", forward), ("training step", step)):
         times = [
             [seconds(partial(kind, network, image)) for network in pair] for _ in range(rounds + 1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -77,7 +78,7 @@ class Evaluation:
         """The config file."""
         return f"configs/zoo/{self.name}.py"
 
-    @property
+    @cached_property
     def shipped(self) -> Config:
         """The config as it is in the file."""
         return Config.fromfile(REPO / self.path)
@@ -137,8 +138,8 @@ def complexity(model: dict[str, Any], size: tuple[int, int] | None = None) -> tu
         built = MODELS.build(model).eval()
     segmentor = built.module if isinstance(built, DeepLabTTAModel) else built
     size = size or segmentor.data_preprocessor.test_cfg["size"]
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"):
-        image = torch.zeros(1, 3, *size)
+    image = torch.zeros(1, 3, *size, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
         built.merged(image) if built is not segmentor else segmentor(image)
     return sum(p.numel() for p in segmentor.parameters()), counter.get_total_flops() // 2
 

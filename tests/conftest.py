@@ -22,6 +22,7 @@ STACKLESS = (
     "test_progress.py",
     "test_specs/test_dense_prediction_cell.py",
     "test_specs/test_detect.py",
+    "test_specs/test_documentation.py",
     "test_specs/test_nearest.py",
     "test_specs/test_rules.py",
     "test_writable.py",

@@ -31,6 +31,7 @@ from tests.support.deterministic import make_image
 from tests.support.golden_files import MANIFEST
 from tests.support.tf_files import MNV2_ADE, MNV2_VOC, write_network
 from tests.support.tool_modules import load_script, load_tool
+from tests.support.zoo_entries import ENTRIES
 
 register_all_modules()
 REPO = Path(__file__).parents[1]
@@ -38,21 +39,6 @@ PAGE = (REPO / "docs" / "zoo.md").read_text(encoding="utf-8")
 BENCHMARK = load_script("benchmarks/zoo.py")
 EVALUATIONS = list(BENCHMARK.evaluations())
 CONFIGS = sorted((REPO / "configs" / "zoo").glob("*.py"))
-# The checkpoint's name starts so -> inventory of the official graph that it was trained with.
-INVENTORIES = {
-    "mobilenetv2_dm05_coco_voc": "mobilenet_v2__dm05_zoo_noaspp_nodec_nc21",
-    "mobilenetv2_coco_voc": "mobilenet_v2__zoo_noaspp_nodec_nc21",
-    "mobilenetv2_coco_cityscapes": "mobilenet_v2__zoo_noaspp_nodec_nc19",
-    "mobilenetv2_ade20k": "mobilenet_v2__noaspp_dec4_nc151_ade20k",
-    "mobilenetv3_large_cityscapes": "mobilenet_v3_large_seg__zoo_nc19",
-    "mobilenetv3_small_cityscapes": "mobilenet_v3_small_seg__zoo_nc19",
-    "EdgeTPU-DeepLab-slim": "mobilenet_edgetpu__slim_dm075_zoo_nc19",
-    "EdgeTPU-DeepLab": "mobilenet_edgetpu__zoo_nc19",
-    "xception71_dpc_cityscapes": "xception_71__dpc_os16_dec4_nc19",
-    "xception65_coco_voc": "xception_65__v3plus_os16_rates6-12-18_dec4_nc21",
-    "xception65_cityscapes": "xception_65__v3plus_os16_rates6-12-18_dec4_nc19",
-    "xception65_ade20k": "xception_65__v3plus_os16_rates6-12-18_dec4_nc151",
-}
 SIX_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 # Of eval.py: --dataset, --eval_crop_size, --eval_scales (g3doc).
 DATA = {
@@ -94,9 +80,9 @@ def test_a_config_builds_the_network_of_its_checkpoint(path):
     with torch.device("meta"):
         model = MODELS.build(cfg.model)
     network = network_of_model(model)
-    tag = by_name(INVENTORIES, path.stem)
     pairs = [(rule.tf_name, rule.shape) for rule in network.rules()]
-    assert variables_digest(pairs) == MANIFEST["variables"][tag]["digest"]
+    official = MANIFEST["variables"][ENTRIES[path.stem].inventory]
+    assert variables_digest(pairs) == official["digest"]
     written = network_config(network)  # what tf2mmseg.py makes of the same checkpoint
     assert cfg.optim_wrapper == written.optim_wrapper
     for key in ("mean", "std", "bgr_to_rgb", "pad_val", "seg_pad_val"):
@@ -186,6 +172,8 @@ def test_ade20ks_smaller_images_train_and_evaluate_at_their_own_size():
 def evaluate(tmp_path, monkeypatch):
     """Run the evaluation of a config, with a network's weights, on images in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
+    # The log shows the config; laying out the colours of 151 classes takes most of a test's time.
+    monkeypatch.setattr(Config, "pretty_text", "")
 
     def run(name, network, *arguments):
         if not Path("model.ckpt.index").exists():

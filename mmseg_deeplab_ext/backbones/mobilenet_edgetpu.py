@@ -24,6 +24,8 @@ class MobileNetEdgeTPU(SlimMobileNet):
         output_stride: ratio of image size to final feature size: 8, 16 or 32. Later strides
             become dilations, so weights trained at one output stride fit every other one.
         out_indices: there is no other feature map than 3.
+        stem_map: return the stem's output, too, behind the others: stride 2, 32
+            channels for a factor of 1.
         frozen_stages: freeze the stem (0), and the first blocks (1 to 8; the last one is the final
             convolution); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
@@ -44,6 +46,7 @@ class MobileNetEdgeTPU(SlimMobileNet):
         *,
         output_stride: int = 16,
         out_indices: Sequence[int] = (3,),
+        stem_map: bool = False,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -54,6 +57,7 @@ class MobileNetEdgeTPU(SlimMobileNet):
             MobileNetEdgeTPUSpec(widen_factor),
             output_stride=output_stride,
             out_indices=out_indices,
+            stem_map=stem_map,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             with_cp=with_cp,

@@ -37,6 +37,8 @@ class MobileNetV2(SlimMobileNet):
         output_stride: ratio of image size to final feature size: 8, 16 or 32. Later strides
             become dilations, so weights trained at one output stride fit every other one.
         out_indices: which of the four feature maps to return, ascending.
+        stem_map: return the stem's output, too, behind the others: stride 2, 32
+            channels for a factor of 1.
         frozen_stages: freeze the stem (0), and the first blocks (1 to 7); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
         with_cp: recompute each unit in the backward pass to save memory. Batch norms in training
@@ -56,6 +58,7 @@ class MobileNetV2(SlimMobileNet):
         *,
         output_stride: int = 16,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        stem_map: bool = False,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -66,6 +69,7 @@ class MobileNetV2(SlimMobileNet):
             MobileNetV2Spec(widen_factor),
             output_stride=output_stride,
             out_indices=out_indices,
+            stem_map=stem_map,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             with_cp=with_cp,

@@ -38,6 +38,8 @@ class MobileNetV3(SlimMobileNet):
             become dilations, so weights trained at one output stride fit every other one. The gates
             of the squeeze-excite, which are means over the whole map, change with it.
         out_indices: which of the four feature maps to return, ascending.
+        stem_map: return the stem's output, too, behind the others: stride 2, 16
+            channels for a factor of 1.
         frozen_stages: freeze the stem (0), and the first blocks (1 to 7, small 1 to 6; the last
             one is the final convolution); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
@@ -59,6 +61,7 @@ class MobileNetV3(SlimMobileNet):
         *,
         output_stride: int = 32,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        stem_map: bool = False,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -69,6 +72,7 @@ class MobileNetV3(SlimMobileNet):
             MobileNetV3Spec(arch, widen_factor),
             output_stride=output_stride,
             out_indices=out_indices,
+            stem_map=stem_map,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             with_cp=with_cp,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmseg_deeplab_ext.backbones.tapped_backbone import TappedBackbone, conv_stem
@@ -39,12 +40,21 @@ class ResNetV1(TappedBackbone):
 
     Args:
         depth: 18, 50 or 101.
-        output_stride: ratio of image size to final feature size: 4, 8, 16 or 32. Later strides
-            become dilations, so weights trained at one output stride fit every other one.
+        cascade: how many copies of block 4 follow it, 0 to 3: the DeepLabv3 paper's blocks 5, 6
+            and 7, which TensorFlow's DeepLab does not have. Weights that ``init_cfg`` names and
+            that end with block 4 start the copies, too; the copies' first unit, which has no
+            projection, starts from the second one of block 4.
+        output_stride: ratio of image size to final feature size: 4, 8, 16 or 32; in a cascade
+            also 64, 128 and 256 (one more for each copy). Later strides become dilations, so
+            weights trained at one output stride fit every other one.
         multi_grid: multipliers of the dilation, one per unit of the last block (3; 2 for depth
-            18). None is 1 each. The official ``_beta`` ImageNet weights want (1, 2, 4).
+            18), and of all blocks from 4 on in a cascade. None is 1 each. The official ``_beta``
+            ImageNet weights want (1, 2, 4); the paper's best cascade has (1, 2, 1).
         out_indices: which of the four feature maps to return, ascending.
-        frozen_stages: freeze the stem (0), and the first blocks (1 to 4); -1 freezes nothing.
+        stem_map: return the stem's output, too, behind the others: stride 2, 64 channels
+            (``_beta``: 128, depth 18: 32).
+        frozen_stages: freeze the stem (0), and the first blocks (1 to 4; to 7 in a
+            cascade); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
         with_cp: recompute each unit in the backward pass to save memory. Batch norms in training
             mode then update their moving statistics twice per step, as everywhere in MMCV.
@@ -62,20 +72,23 @@ class ResNetV1(TappedBackbone):
         self,
         depth: int,
         *,
+        cascade: int = 0,
         output_stride: int = 16,
         multi_grid: Sequence[int] | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        stem_map: bool = False,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        spec = self.spec_type(depth)
+        spec = self.spec_type(depth, cascade)
         super().__init__(
             spec,
             output_stride=output_stride,
             out_indices=out_indices,
+            stem_map=stem_map,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             init_cfg=init_cfg or _he_init_cfg(),
@@ -95,11 +108,21 @@ class ResNetV1(TappedBackbone):
                 norm_cfg=norm_cfg,
                 with_cp=with_cp,
             ),
-            grids={len(spec.blocks) - 1: [(each,) for each in grid]},
+            grids=dict.fromkeys(
+                range(len(spec.blocks) - cascade - 1, len(spec.blocks)),
+                [(each,) for each in grid],
+            ),
         )
 
-    def _forward_stem(self, x: Tensor) -> Tensor:
-        return max_pool_3x3_stride_2_same(self.stem(x))
+    def _first_state(self, stem_map: Tensor) -> Tensor:
+        return max_pool_3x3_stride_2_same(stem_map)
+
+    def _complete_own(self, state_dict: dict[str, Tensor]) -> None:
+        copies = self.spec.copied_names(state_dict)
+        if copies:
+            state_dict.update({name: state_dict[source] for name, source in copies.items()})
+            blocks = sorted({name.partition(".")[0] for name in copies})
+            print_log(f"{self.spec}: {', '.join(blocks)} start from layer4", logger="current")
 
 
 @MODELS.register_module()

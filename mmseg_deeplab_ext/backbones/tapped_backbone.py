@@ -30,6 +30,7 @@ class TappedBackbone(SpecifiedModule, BaseModule):
         frozen_stages: freeze the stem (0), and the first layers (1 and up); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
         init_cfg: initialisation.
+        stem_map: return the stem's output, too, behind the others.
 
     Raises:
         ConfigError: on an argument outside these values.
@@ -44,6 +45,7 @@ class TappedBackbone(SpecifiedModule, BaseModule):
         frozen_stages: int,
         norm_eval: bool,
         init_cfg: dict | list[dict],
+        stem_map: bool = False,
     ) -> None:
         check_choice("output_stride", output_stride, spec.output_strides)
         super().__init__(prepared_init_cfg(init_cfg, spec.prefix))
@@ -53,6 +55,7 @@ class TappedBackbone(SpecifiedModule, BaseModule):
         self.out_indices = _checked_out_indices(out_indices, spec)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.stem_map = stem_map
         self.layer_names = [f"layer{number}" for number in range(1, len(spec.blocks) + 1)]
         taps = enumerate(spec.taps)
         self._tapped = {(tap.block, tap.unit) for i, tap in taps if i in self.out_indices}
@@ -76,9 +79,9 @@ class TappedBackbone(SpecifiedModule, BaseModule):
             self.add_module(name, nn.ModuleList(map(make_unit, units, geometry)))
         self._freeze_stages()
 
-    def _forward_stem(self, x: Tensor) -> Any:
-        """Everything before the first layer; returns the first state."""
-        return self.stem(x)
+    def _first_state(self, stem_map: Tensor) -> Any:
+        """What the first layer takes, from the stem's output."""
+        return stem_map
 
     def _feature(self, state: Any) -> Tensor:
         """The final feature map, from the last state."""
@@ -91,9 +94,11 @@ class TappedBackbone(SpecifiedModule, BaseModule):
             x: images [N, 3, H, W], normalised.
 
         Returns:
-            The feature maps of ``out_indices``, each [N, C, ceil(H / stride), ceil(W / stride)].
+            The feature maps of ``out_indices``, each [N, C, ceil(H / stride), ceil(W / stride)];
+            with ``stem_map`` the stem's output at the end.
         """
-        state = self._forward_stem(x)
+        stem_map = self.stem(x)
+        state = self._first_state(stem_map)
         outs = []
         for index, name in enumerate(self.layer_names):
             for number, unit in enumerate(getattr(self, name)):
@@ -102,6 +107,8 @@ class TappedBackbone(SpecifiedModule, BaseModule):
                     outs.append(tap)
         if FINAL_OUTPUT in self.out_indices:
             outs.append(self._feature(state))
+        if self.stem_map:
+            outs.append(stem_map)
         return tuple(outs)
 
     def train(self, mode: bool = True) -> TappedBackbone:

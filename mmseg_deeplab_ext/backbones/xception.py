@@ -37,6 +37,7 @@ class Xception(TappedBackbone):
         multi_grid: multipliers of the dilation, one for each of the three convolutions of the last
             block. None is 1 each.
         out_indices: which of the four feature maps to return, ascending.
+        stem_map: return the stem's output, too, behind the others: stride 2, 64 channels.
         frozen_stages: freeze the stem (0), and the first of TensorFlow's blocks (1 to 6; to 8 for
             depth 71); -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
@@ -58,6 +59,7 @@ class Xception(TappedBackbone):
         output_stride: int = 16,
         multi_grid: Sequence[int] | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        stem_map: bool = False,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -69,6 +71,7 @@ class Xception(TappedBackbone):
             spec,
             output_stride=output_stride,
             out_indices=out_indices,
+            stem_map=stem_map,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             init_cfg=init_cfg or truncated_normal_init_cfg(_INITIAL_STD),

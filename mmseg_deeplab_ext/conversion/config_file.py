@@ -11,16 +11,17 @@ from mmseg_deeplab_ext.config_values import check_choice, whole_numbers
 from mmseg_deeplab_ext.config_view import pipeline_steps, step_name
 from mmseg_deeplab_ext.conversion.dataset_meta import (
     DATA_SETS,
+    UNKNOWN,
     TrainedOn,
     class_names_and_colours,
 )
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
-from mmseg_deeplab_ext.specs.backbone import Input
+from mmseg_deeplab_ext.specs.backbone import BackboneSpec, Input
 from mmseg_deeplab_ext.specs.deeplab_head import HeadSpec
 from mmseg_deeplab_ext.specs.head_parts import Aspp
 from mmseg_deeplab_ext.specs.network import NetworkSpec
 
-_BASES = Path(__file__).parents[1] / ".mim" / "configs" / "_base_"
+CONFIGS = Path(__file__).parents[1] / ".mim" / "configs"
 _MOBILENET_V3_WINDOW = {"crop_size": (769, 769), "stride": (4, 5)}
 """What its published models pool (g3doc/model_zoo.md)."""
 _DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -60,18 +61,9 @@ def network_config(
         )
     if output_stride is None:
         output_stride = backbone.default_output_stride
-    check_choice("output_stride", output_stride, backbone.output_strides)
-    parts["backbone"]["output_stride"] = output_stride
-    if multi_grid is not None and not backbone.multi_grid_length:
-        raise ConfigError(
-            f"multi_grid={multi_grid!r} was given, but {backbone} has none: leave it out"
-        )
-    if multi_grid is None:
-        multi_grid = backbone.multi_grid
-    if multi_grid is not None:
-        parts["backbone"]["multi_grid"] = tuple(multi_grid)
+    parts["backbone"].update(_dilation_keys(backbone, output_stride, multi_grid))
     parts["decode_head"].update(_output_stride_keys(head, output_stride, dilations))
-    data_set = DATA_SETS.get(head.num_classes) or TrainedOn("", "pascal_voc12", (513, 513))
+    data_set = DATA_SETS.get(head.num_classes) or UNKNOWN
     eval_size = data_set.eval_crop_size if crop_size is None else crop_size
     cfg = _bases(f"datasets/{data_set.base}", "schedules/schedule_30k", "default_runtime")
     preprocessor = {
@@ -93,9 +85,24 @@ def network_config(
     }
     cfg["optim_wrapper"]["optimizer"]["weight_decay"] = backbone.weight_decay
     if not data_set.alias or data_set.background:
-        _name_classes(cfg, head.num_classes, data_set)
+        name_classes(cfg, head.num_classes, data_set)
     _pad_crops(cfg, backbone.input)
     return Config(cfg)
+
+
+def _dilation_keys(
+    backbone: BackboneSpec, output_stride: int, multi_grid: Sequence[int] | None
+) -> dict[str, Any]:
+    """The backbone's keys that its weights don't decide."""
+    check_choice("output_stride", output_stride, backbone.output_strides)
+    if multi_grid is not None and not backbone.multi_grid_length:
+        raise ConfigError(
+            f"multi_grid={multi_grid!r} was given, but {backbone} has none: leave it out"
+        )
+    if multi_grid is None:
+        multi_grid = backbone.multi_grid
+    grid = {} if multi_grid is None else {"multi_grid": tuple(multi_grid)}
+    return {"output_stride": output_stride, **grid}
 
 
 def _output_stride_keys(
@@ -138,11 +145,11 @@ def config_text(cfg: Config, *, title: str, command: str) -> str:
 def _bases(*names: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in names:
-        merged.update(Config.fromfile(_BASES / f"{name}.py").to_dict())
+        merged.update(Config.fromfile(CONFIGS / "_base_" / f"{name}.py").to_dict())
     return merged
 
 
-def _name_classes(cfg: dict[str, Any], num_classes: int, data_set: TrainedOn) -> None:
+def name_classes(cfg: Any, num_classes: int, data_set: TrainedOn) -> None:
     """Use a general data set with class names of its own, its labels as they are in the files.
 
     ADE20K with the official 151 channels is one such: MMSegmentation's data set of that name would

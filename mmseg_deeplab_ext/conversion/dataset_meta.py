@@ -41,6 +41,8 @@ DATA_SETS = {
     151: TrainedOn("ade", "ade20k", (513, 513), background=True),
 }
 """Number of classes -> data set."""
+UNKNOWN = TrainedOn("", "pascal_voc12", (513, 513))
+"""Of any other number: the user's own, in folders like VOC's."""
 
 
 def class_names_and_colours(num_classes: int) -> dict[str, list]:
@@ -72,5 +74,10 @@ def checkpoint_meta(network: NetworkSpec, *, from_zoo: bool = False) -> dict[str
     """
     if network.head is None or network.head.num_classes is None:
         return {}
-    meta: dict[str, Any] = {"dataset_meta": class_names_and_colours(network.head.num_classes)}
-    return meta if from_zoo else {**meta, CLASSES_BY_NUMBER: True}
+    return meta_of_classes(network.head.num_classes, certain=from_zoo)
+
+
+def meta_of_classes(num_classes: int, *, certain: bool = False) -> dict[str, Any]:
+    """``dataset_meta`` of a number of classes, and whether the number is all that is known."""
+    meta: dict[str, Any] = {"dataset_meta": class_names_and_colours(num_classes)}
+    return meta if certain else {**meta, CLASSES_BY_NUMBER: True}

@@ -8,6 +8,7 @@ children's. Here that is an :class:`Origin`, which our networks call before they
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import asdict
 from typing import Any
 
 from mmseg_deeplab_ext.conversion.ade20k import ade20k_advice
@@ -137,7 +138,8 @@ def _config_of_other_kind(
 ) -> dict[str, Any] | None:
     """The backbone's config for the file's network, if that takes a class with other keys."""
     wanted = network.backbone.config()
-    other = isinstance(ours, BackboneSpec) and not ours.config().keys() <= wanted.keys()
+    taken = {*wanted, *asdict(network.backbone)}
+    other = isinstance(ours, BackboneSpec) and not ours.config().keys() <= taken
     return wanted if other else None
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Mapping
 
 import torch
 from mmengine.config import Config
@@ -102,14 +102,19 @@ def convert(
         state_dict = without_background(state_dict)
     if outputs.pth is None or dry_run:
         return
-    content = {"meta": checkpoint_meta(network), "state_dict": state_dict}
+    write_files(outputs.pth, {"meta": checkpoint_meta(network), "state_dict": state_dict}, texts)
+
+
+def write_files(pth: Path, content: Any, texts: Mapping[Path, str]) -> None:
+    """Write what a ``.pth`` is to hold, then the texts; each file appears whole or not at all."""
     try:
-        with file_made_whole(outputs.pth) as temporary, temporary.open("wb") as stream:
+        with file_made_whole(pth) as temporary, temporary.open("wb") as stream:
             torch.save(content, stream)
         for path, text in texts.items():
             write_atomically(path, text.encode())
     except OSError as error:
-        raise CheckpointWriteError(f"{outputs} can't be written: {error}") from error
+        files = ", ".join(map(str, (pth, *texts)))
+        raise CheckpointWriteError(f"{files} can't be written: {error}") from error
 
 
 def _check_network(cfg: Config, network: NetworkSpec) -> None:

@@ -16,11 +16,13 @@ from mmseg_deeplab_ext.conversion.comparison import differences, problem_lines, 
 from mmseg_deeplab_ext.conversion.finite import demand_finite
 from mmseg_deeplab_ext.conversion.pth import demand_pth
 from mmseg_deeplab_ext.errors import CheckpointMismatchError, ConfigError
+from mmseg_deeplab_ext.specs.decoder import Decoder
+from mmseg_deeplab_ext.specs.head_parts import Logits
 from mmseg_deeplab_ext.wording import listed
 
 _NOT_PREDICTING = "auxiliary_head."
 """Weights that only the training uses: a checkpoint may lack them, or have them besides."""
-_LAST_LAYER = re.compile(r"(^|\.)(conv_seg|decoder\.0\.convs\.0)\.weight$")
+_LAST_LAYER = re.compile(rf"(^|\.)({Logits.module}|{Decoder.module}\.0\.convs\.0)\.weight$")
 """The second is a bare convolution only where the decoder's output is the logits."""
 _BRANCH = re.compile(r"decode_head\.aspp\.branches\.(\d+)\.")
 

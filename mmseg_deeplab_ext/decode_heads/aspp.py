@@ -10,7 +10,7 @@ from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.config_values import whole_numbers
-from mmseg_deeplab_ext.decode_heads.image_pooling import ImagePooling
+from mmseg_deeplab_ext.decode_heads.image_pooling import ImagePooling, Windows
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.separable_conv import SeparableConvModule
 from mmseg_deeplab_ext.specs.head_parts import Aspp
@@ -50,7 +50,7 @@ class ASPP(BaseModule):
         spec: channels and branches.
         dilations: one branch each. The first is 1, the 1x1 convolution (``aspp0``); the others
             are 3x3 convolutions with that dilation.
-        window: arguments of :class:`ImagePooling`, see :func:`image_pooling_args`.
+        windows: what the image pooling pools; None where there is none.
         dropout_ratio: elementwise dropout after the projection; none where there is no projection.
         norm_cfg: MMCV norm config.
         act_cfg: MMCV activation config, for all branches but the image pooling.
@@ -61,7 +61,7 @@ class ASPP(BaseModule):
         spec: Aspp,
         *,
         dilations: Sequence[int],
-        window: dict | None,
+        windows: Windows | None,
         dropout_ratio: float,
         norm_cfg: dict,
         act_cfg: dict = RELU,
@@ -73,7 +73,7 @@ class ASPP(BaseModule):
         if spec.image_pooling:
             # Its ReLU is never bounded (model.py).
             self.image_pooling = ImagePooling(
-                inputs, channels, gate=spec.squeeze_excite, norm_cfg=norm_cfg, **window or {}
+                inputs, channels, gate=spec.squeeze_excite, windows=windows, norm_cfg=norm_cfg
             )
         self.gated = spec.squeeze_excite is not None
         self.branches = ModuleList([ConvModule(inputs, channels, 1, **layers)])

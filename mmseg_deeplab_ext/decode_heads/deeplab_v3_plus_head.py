@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from mmengine.model import ModuleList
 from mmengine.structures import PixelData
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from mmseg_deeplab_ext.decode_heads.aspp import ASPP, checked_dilations
 from mmseg_deeplab_ext.decode_heads.decoder import DecoderStage, decoder_stages
 from mmseg_deeplab_ext.decode_heads.dense_prediction_cell import CellModule, checked_cell
-from mmseg_deeplab_ext.decode_heads.image_pooling import image_pooling_args
+from mmseg_deeplab_ext.decode_heads.feature_maps import pick
+from mmseg_deeplab_ext.decode_heads.image_pooling import checked_windows
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers import tf_norm_cfg
 from mmseg_deeplab_ext.layers.nearest_resize import resize_nearest
 from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_init_cfg
 from mmseg_deeplab_ext.registry import MODELS
+from mmseg_deeplab_ext.specs.decoder import Decoder
 from mmseg_deeplab_ext.specs.deeplab_head import HEAD_BATCH_NORM, HeadSpec
 
 _DILATIONS = (1, 6, 12, 18)
@@ -114,22 +116,17 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         loss_decode: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
-        fixed = sorted({"act_cfg", "conv_cfg", "input_transform"} & set(kwargs))
-        if fixed:
-            raise ConfigError(
-                f"DeepLabV3PlusHead takes no {', '.join(fixed)}: its activations, convolutions and "
-                "inputs are TensorFlow's; leave the key out"
-            )
+        _refuse_fixed(kwargs)
         norm_cfg = tf_norm_cfg(norm_cfg, HEAD_BATCH_NORM)
         if c1_channels is None:
             c1_channels = channels if decoder_sum_merge else _PROJECTED
         stages = decoder_stages(c1_in_index, c1_in_channels, c1_channels)
         dilations = checked_dilations(dilations)
-        window = image_pooling_args(image_pooling)
+        windows = checked_windows(image_pooling)
         cell = checked_cell(
             dense_prediction_cell,
             output_stride=output_stride,
-            window=window,
+            windows=windows,
             other_rates=dilations != _DILATIONS,
         )
         if decoder_logits:
@@ -156,7 +153,7 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
             aspp_separable=aspp_separable,
             aspp_squeeze_excite=aspp_squeeze_excite,
             aspp_projection=aspp_projection,
-            image_pooling=window is not None,
+            image_pooling=windows is not None,
             dense_prediction_cell=cell,
             c1_in_channels=tuple(width for _, width, _ in stages),
             c1_channels=tuple(width for _, _, width in stages),
@@ -166,23 +163,14 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         )
         self.dropout_ratio = dropout_ratio
         self.upsample_logits = upsample_logits
-        context = dict(window=window, dropout_ratio=dropout_ratio, norm_cfg=norm_cfg)
+        self.c1_in_index = [index for index, _, _ in stages]
+        context = dict(windows=windows, dropout_ratio=dropout_ratio, norm_cfg=norm_cfg)
         if cell is None:
             self.aspp = ASPP(self.spec.context, dilations=dilations, **context)
         else:
             self.cell = CellModule(self.spec.context, output_stride=output_stride, **context)
-        self.c1_in_index = [index for index, _, _ in stages]
-        self.decoder = ModuleList(
-            DecoderStage(
-                inputs,
-                c1_in_channels=tap,
-                c1_channels=projected,
-                spec=self.spec.decoder,
-                norm_cfg=norm_cfg,
-            )
-            for inputs, tap, projected in (self.spec.decoder.stages if self.spec.decoder else ())
-        )
-        if decoder_logits:
+        self.decoder = ModuleList(_decoder(self.spec.decoder, norm_cfg))
+        if self.spec.decoder_is_logits:
             self.conv_seg = None
 
     @property
@@ -203,11 +191,11 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         Raises:
             ConfigError: if the backbone has no such feature map, or one of another width.
         """
-        x = _pick(inputs, "in_index", self.in_index, channels=self.in_channels)
+        x = pick(inputs, "in_index", self.in_index, channels=self.in_channels)
         x = self.context(x, image_scale=image_scale)
         for index, stage in zip(self.c1_in_index, self.decoder):
             width = stage.projection.in_channels
-            x = stage(x, _pick(inputs, "c1_in_index", index, channels=width))
+            x = stage(x, pick(inputs, "c1_in_index", index, channels=width))
         return x if self.conv_seg is None else self.cls_seg(x)
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[SegDataSample]) -> dict:
@@ -231,15 +219,18 @@ class DeepLabV3PlusHead(SpecifiedModule, BaseDecodeHead):
         return super().loss_by_feat(seg_logits, batch_data_samples)
 
 
-def _pick(inputs: tuple[Tensor, ...], key: str, index: int, *, channels: int) -> Tensor:
-    """One of the backbone's feature maps, if it is there and has the configured channels."""
-    if not -len(inputs) <= index < len(inputs):
+def _refuse_fixed(arguments: Mapping[str, Any]) -> None:
+    fixed = sorted({"act_cfg", "conv_cfg", "input_transform"} & set(arguments))
+    if fixed:
         raise ConfigError(
-            f"{key}={index}, but the backbone returns {len(inputs)} feature maps (its out_indices)"
+            f"DeepLabV3PlusHead takes no {', '.join(fixed)}: its activations, convolutions and "
+            "inputs are TensorFlow's; leave the key out"
         )
-    if inputs[index].shape[1] != channels:
-        raise ConfigError(
-            f"{key.replace('index', 'channels')}={channels}, but the backbone's map {index} "
-            f"has {inputs[index].shape[1]} channels"
+
+
+def _decoder(spec: Decoder | None, norm_cfg: dict) -> Iterator[DecoderStage]:
+    """The stages of a decoder; none without one."""
+    for inputs, tap, projected in spec.stages if spec else ():
+        yield DecoderStage(
+            inputs, c1_in_channels=tap, c1_channels=projected, spec=spec, norm_cfg=norm_cfg
         )
-    return inputs[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ class CellModule(BaseModule):
     Args:
         spec: channels and branches.
         output_stride: of the feature map; 16 // output_stride multiplies the rates.
-        window: what ``pyramid_pooling`` pools, see :func:`image_pooling_args`.
+        windows: what ``pyramid_pooling`` with a grid of 1 x 1 pools.
         dropout_ratio: elementwise dropout before the projection.
         norm_cfg: MMCV norm config.
     """
@@ -39,7 +40,7 @@ class CellModule(BaseModule):
         spec: DensePredictionCell,
         *,
         output_stride: int,
-        window: dict | None,
+        windows: Windows,
         dropout_ratio: float,
         norm_cfg: dict,
     ) -> None:
@@ -51,7 +52,7 @@ class CellModule(BaseModule):
                 spec.input_channels(branch),
                 spec.channels,
                 rate=_RATES_FOR // output_stride,
-                window=window or {},
+                windows=windows,
                 norm_cfg=norm_cfg,
             )
             for branch in spec.branches
@@ -74,10 +75,10 @@ class CellModule(BaseModule):
 
 
 def _branch(
-    branch: CellBranch, inputs: int, channels: int, *, rate: int, window: dict, norm_cfg: dict
+    branch: CellBranch, inputs: int, channels: int, *, rate: int, windows: Windows, norm_cfg: dict
 ) -> nn.Module:
     if branch.op == "pyramid_pooling":
-        windows = Windows(**window, grid_size=branch.grid_size)
+        windows = replace(windows, grid_size=branch.grid_size)
         return PyramidPooling(inputs, channels, windows=windows, norm_cfg=norm_cfg)
     if branch.kernel == 1:
         return ConvModule(inputs, channels, 1, norm_cfg=norm_cfg)
@@ -88,14 +89,14 @@ def _branch(
 
 
 def checked_cell(
-    value: Any, *, output_stride: int, window: dict | None, other_rates: bool
+    value: Any, *, output_stride: int, windows: Windows | None, other_rates: bool
 ) -> tuple[CellBranch, ...] | None:
     """The branches of a head's ``dense_prediction_cell``; None where it has none.
 
     Args:
         value: what the config says.
         output_stride: what it says of the feature map.
-        window: its ``image_pooling``, see :func:`image_pooling_args`.
+        windows: of its ``image_pooling``.
         other_rates: whether it has ``dilations`` that are not the default.
 
     Raises:
@@ -115,12 +116,12 @@ def checked_cell(
             "dense_prediction_cell has rates of its own, for output stride 16: leave dilations "
             "out, and give the head output_stride=8 where the backbone's is 8"
         )
-    if window and window["stride"] != (1, 1):
+    if windows and windows.stride != (1, 1):
         raise ConfigError(
-            f"image_pooling.stride={window['stride']} must be (1, 1) with a dense_prediction_cell"
+            f"image_pooling.stride={windows.stride} must be (1, 1) with a dense_prediction_cell"
         )
     grids = [branch.grid_size for branch in branches if branch.grid_size != (1, 1)]
-    if grids and not window:
+    if grids and not (windows and windows.crop_size):
         raise ConfigError(
             f"pyramid_pooling with grid_size={list(grids[0])} pools parts of the crop: name it in "
             "image_pooling=dict(crop_size=(h, w), output_stride=16)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
@@ -72,8 +71,8 @@ class ImagePooling(BaseModule):
         channels: output channels.
         gate: of ``GATES``, what turns the convolution's output, which has a bias and no batch norm,
             into factors (squeeze-and-excite); None for batch norm and ReLU.
+        windows: what to pool.
         norm_cfg: MMCV norm config.
-        windows: fields of :class:`Windows`.
     """
 
     def __init__(
@@ -82,11 +81,11 @@ class ImagePooling(BaseModule):
         channels: int,
         *,
         gate: str | None = None,
+        windows: Windows,
         norm_cfg: dict,
-        **windows: Any,
     ) -> None:
         super().__init__()
-        self.windows = Windows(**windows)
+        self.windows = windows
         self.gate = gate and _GATES[gate]
         layers = dict(norm_cfg=norm_cfg) if gate is None else dict(act_cfg=None)
         self.conv = ConvModule(in_channels, channels, 1, **layers)
@@ -152,11 +151,11 @@ def _trains(module: nn.Module) -> bool:
     return isinstance(module, nn.BatchNorm2d) and module.training
 
 
-def image_pooling_args(image_pooling: bool | dict) -> dict | None:
-    """Turn the config value ``image_pooling`` into fields of :class:`Windows`.
+def checked_windows(image_pooling: bool | dict) -> Windows | None:
+    """What a head's ``image_pooling`` says; None where it leaves the branch out.
 
     Args:
-        image_pooling: True pools over the whole map, False leaves the branch out. A dict
+        image_pooling: True pools over the whole map, False is for no branch. A dict
             ``dict(crop_size=(h, w), output_stride=16, stride=(1, 1))`` pools over windows of that
             many pixels, as TensorFlow's ``image_pooling_crop_size`` and ``image_pooling_stride``.
 
@@ -164,7 +163,7 @@ def image_pooling_args(image_pooling: bool | dict) -> dict | None:
         ConfigError: on other keys or values.
     """
     if isinstance(image_pooling, bool):
-        return {} if image_pooling else None
+        return Windows() if image_pooling else None
     if not isinstance(image_pooling, dict):
         raise ConfigError(
             f"image_pooling={image_pooling!r} must be True, False, or a dict with crop_size, "
@@ -182,8 +181,5 @@ def image_pooling_args(image_pooling: bool | dict) -> dict | None:
         "image_pooling.output_stride", [image_pooling["output_stride"]], minimum=1
     )
     stride = image_pooling.get("stride", (1, 1))
-    return {
-        "crop_size": crop,
-        "output_stride": output_stride,
-        "stride": whole_numbers("image_pooling.stride", stride, minimum=1, count=2),
-    }
+    stride = whole_numbers("image_pooling.stride", stride, minimum=1, count=2)
+    return Windows(crop, output_stride, stride)

@@ -40,6 +40,8 @@ class SpecifiedModule:
                 names.
         """
         _keep_part(state_dict, prefix, self.spec.prefix)
+        if not prefix:
+            self._complete_own(state_dict)
         if BEFORE_LOADING in local_metadata:
             local_metadata[BEFORE_LOADING](self, state_dict, prefix)
         elif not prefix and state_dict and state_dict.keys().isdisjoint(self.state_dict()):
@@ -51,6 +53,9 @@ class SpecifiedModule:
         super()._load_from_state_dict(  # type: ignore[misc]
             state_dict, prefix, local_metadata, *args
         )
+
+    def _complete_own(self, state_dict: dict[str, Tensor]) -> None:
+        """Add, in place, what weights for this module alone lack and a subclass can tell."""
 
 
 def prepared_init_cfg(init_cfg: Any, part: str) -> Any:

@@ -25,12 +25,12 @@ from mmseg_deeplab_ext.specs.variables import AVERAGE, weight_names
 from mmseg_deeplab_ext.wording import listed
 
 _NOT_BUILT = {
-    r"xception_\d+": "an Xception of another depth than 41, 65 and 71",
+    r"xception_\d+": "an Xception of another depth",
     "MobilenetV1": "a MobileNetV1",
     "pnasnet": "a PNASNet",
     "hnasnet": "an HNASNet",
     r"resnet_v2_\d+": "a ResNet v2",
-    r"resnet_v1_\d+": "a ResNet v1 of another depth than 18, 50 and 101",
+    r"resnet_v1_\d+": "a ResNet v1 of another depth",
     r"vgg_\w+": "a VGG",
     r"Inception\w+": "an Inception network",
     "_CHECKPOINTABLE_OBJECT_GRAPH": "a TensorFlow 2 model (object-based)",
@@ -153,17 +153,19 @@ def _backbone(weights: Shapes) -> BackboneSpec:
 def _unknown(weights: Shapes, scopes: list[str]) -> CheckpointError:
     """What to say of a file without a backbone: which other network it is, or the nearest."""
     known = dict.fromkeys(spec.scope for family in BACKBONES for spec in family.published())
+    scopes_known = f"known are {', '.join(known)}"
     for pattern, title in _NOT_BUILT.items():
         for scope in scopes:
             if scope not in known and re.fullmatch(pattern, scope):
                 return CheckpointUnsupportedError(
-                    f"the file holds {title} ({scope}), which this version can't build"
+                    f"the file holds {title} ({scope}), which this version can't build; "
+                    f"{scopes_known}"
                 )
     near = nearest_backbones(weights)
     nearest = f". Nearest is {', and '.join(map(str, near))}{scope_advice(near)}" if near else ""
     return CheckpointMismatchError(
         "the file holds no network of TensorFlow's DeepLab: its variables are in the scopes "
-        f"{', '.join(scopes[:12]) or '(none)'}; known are {', '.join(known)}{nearest}"
+        f"{', '.join(scopes[:12]) or '(none)'}; {scopes_known}{nearest}"
     )
 
 

@@ -33,7 +33,10 @@ def shrunk(path):
         cfg.model.decode_head.update(in_channels=160)
     else:
         cfg.model.backbone.update(depth=18, multi_grid=(1, 2))
-        cfg.model.decode_head.update(in_channels=512, c1_in_channels=64, channels=16)
+        bare = cfg.model.decode_head.type == "FCNHead"  # logits right from the backbone's map
+        cfg.model.decode_head.update(in_channels=512, channels=512 if bare else 16)
+        if cfg.model.decode_head.get("c1_in_channels"):
+            cfg.model.decode_head.update(c1_in_channels=64)
     cfg.global_batch_size //= 4
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].update(num_workers=0, persistent_workers=False)

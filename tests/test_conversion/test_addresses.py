@@ -96,6 +96,29 @@ def test_a_backbone_takes_an_imagenet_classifier_without_its_logits(imagenet):
     check_values(backbone, R18_BETA_IMAGENET, "backbone.")
 
 
+def test_an_imagenet_classifier_starts_a_cascade_and_all_that_it_adds(imagenet):
+    config = dict(R18_BETA_IMAGENET.configs()["backbone"], cascade=2)
+    backbone = MODELS.build(dict(config, init_cfg=pretrained(imagenet)))
+    backbone.init_weights()
+    rules = {rule.torch_name: rule.tf_name for rule in R18_BETA_IMAGENET.backbone.rules("")}
+    values = variables(R18_BETA_IMAGENET)
+    state = backbone.state_dict()
+    for name in ("layer4.0.bn1.weight", "layer4.1.bn1.weight"):
+        np.testing.assert_array_equal(state[name], values[rules[name]])
+    for name in ("layer5.0.bn1.weight", "layer5.1.bn1.weight", "layer6.1.bn1.weight"):
+        np.testing.assert_array_equal(state[name], values[rules["layer4.1.bn1.weight"]])
+
+
+def test_a_cascade_that_is_to_take_a_whole_segmentor_of_tensorflows_is_refused(tmp_path):
+    write_network(tmp_path / "r18", R18_BETA)
+    configs = copy.deepcopy(R18_BETA.configs())
+    configs["backbone"]["cascade"] = 1
+    model = MODELS.build(dict(type="EncoderDecoder", **configs))
+    message = "with block 5 in cascade.\n.*change in model.backbone: remove cascade.\n.*layer5.0"
+    with pytest.raises(CheckpointMismatchError, match=message):
+        load_checkpoint(model, f"tf://{tmp_path}/r18", map_location="cpu")
+
+
 def test_a_segmentor_initialises_its_backbone_alone(imagenet):
     configs = R18_BETA.configs()
     configs["backbone"]["init_cfg"] = pretrained(imagenet)

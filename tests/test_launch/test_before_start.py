@@ -213,6 +213,14 @@ def test_the_command_can_be_typed_in_another_folder_too(
     assert folder == str(root.parent)
 
 
+def test_missing_labels_of_coco_name_their_converter(tmp_path: Path) -> None:
+    part = dict(Config.fromfile("configs/_base_/datasets/coco_as_voc.py").train_dataloader.dataset)
+    part["data_root"] = str(tmp_path / "coco")
+    command = f"tools/dataset_converters/coco_as_voc.py {tmp_path}/coco --split train2017$"
+    with pytest.raises(DatasetError, match=command):
+        check(config(train=part))
+
+
 @pytest.mark.parametrize("kind", ["CityscapesDataset", "ADE20KDataset"])
 def test_other_data_sets_lead_to_the_documentation(tmp_path: Path, kind: str) -> None:
     part = {"type": kind, "data_root": str(tmp_path / "no"), "data_prefix": {"img_path": "x"}}

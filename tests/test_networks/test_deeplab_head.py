@@ -9,7 +9,7 @@ from torch import nn
 
 from mmseg_deeplab_ext.conversion.config_file import network_config
 from mmseg_deeplab_ext.decode_heads import DeepLabV3PlusHead
-from mmseg_deeplab_ext.decode_heads.image_pooling import ImagePooling
+from mmseg_deeplab_ext.decode_heads.image_pooling import ImagePooling, Windows
 from mmseg_deeplab_ext.errors import ConfigError
 from mmseg_deeplab_ext.layers.quantised_sigmoid import quantised_sigmoid
 from mmseg_deeplab_ext.specs import ResNetV1BetaSpec
@@ -109,7 +109,7 @@ def test_a_feature_map_that_is_not_there_or_has_another_width_is_named(arguments
 
 
 def test_the_pooled_windows_move_by_the_stride_and_are_resized_with_aligned_corners():
-    pooling = ImagePooling(1, 1, crop_size=(2, 3), stride=(2, 3), norm_cfg=dict(type="BN"))
+    pooling = ImagePooling(1, 1, windows=Windows((2, 3), stride=(2, 3)), norm_cfg=dict(type="BN"))
     pooling.conv = torch.nn.Identity()
     x = torch.randn(1, 1, 7, 10, dtype=torch.float64)
     # TensorFlow's VALID pooling: whole windows only, the rest of the map is left out.

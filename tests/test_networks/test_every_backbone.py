@@ -177,6 +177,19 @@ def test_out_indices_choose_the_feature_maps(spec):
 
 
 @every_family
+def test_on_request_the_stems_output_at_stride_2_follows_the_feature_maps(spec):
+    plain, network = build(spec).eval(), build(spec, stem_map=True).eval()
+    network.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        *features, stem_map = network(IMAGE)
+        assert torch.equal(stem_map, network.stem(IMAGE))
+        expected = plain(IMAGE)
+    assert len(features) == len(expected)
+    assert all(map(torch.equal, features, expected))
+    assert stem_map.shape[-2:] == (33, 49)
+
+
+@every_family
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

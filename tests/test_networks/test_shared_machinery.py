@@ -82,9 +82,8 @@ class Cells(TappedBackbone):
 
         self._add_layers(cell)
 
-    def _forward_stem(self, x):
-        x = self.stem(x)
-        return x, x
+    def _first_state(self, stem_map):
+        return stem_map, stem_map
 
     def _feature(self, state):
         return state[0].relu()

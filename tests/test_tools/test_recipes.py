@@ -24,6 +24,7 @@ from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.launch.config import load_config
 from mmseg_deeplab_ext.specs import MobileNetV2Spec
 from mmseg_deeplab_ext.specs.network import network_of_model
+from tests.support.coco_layout import square, write_coco_folder
 from tests.support.file_server import serve
 from tests.support.small_configs import shrunk
 from tests.support.tf_files import (
@@ -44,6 +45,7 @@ SEGMENTATION = "tf-zoo://mobilenetv2_coco_voc_trainaug"
 XCEPTION = ("tf-zoo://xception65_coco_voc_trainaug", "tf-zoo://xception_65_imagenet")
 STAGE1 = "configs/deeplabv3plus_r101beta_voc_stage1.py"
 STAGE2 = "configs/deeplabv3plus_r101beta_voc_stage2.py"
+FROM_COCO = [f"configs/deeplabv3plus_r101beta_coco_voc_stage{number}.py" for number in (1, 2, 3)]
 WORK_DIR_OF_STAGE1 = Path("work_dirs/deeplabv3plus_r101beta_voc_stage1")
 SMALL_GPU = "configs/deeplabv3plus_r101beta_voc_12gb.py"
 MY_DATA = "pipeline=_base_.train_pipeline"  # only that piece of Python has it, as the next ones
@@ -92,6 +94,8 @@ def write_pair(root, image, label, values):
 def write_data(root):
     """Every data set that the page names, with two images for each split."""
     write_voc_folder(root / "VOCdevkit" / "VOC2012")
+    squares = [square("dog", 0, 0, side=60), square("person", 50, 20, side=40)]
+    write_coco_folder(root / "coco", dict.fromkeys(["a", "b"], squares))
     for split, ade in (("train", "training"), ("val", "validation")):
         for number in (1, 2):
             city = f"{split}/town/town_{number}"
@@ -162,8 +166,9 @@ def run(folder, zoo, finished, monkeypatch):
         for position, word in enumerate(arguments):
             if re.match(r"work_dirs/.*\.pth$", word):
                 arguments[position] = newest(Path(word).parent)
-        if STAGE2 in command:  # the first stage ended at iteration 1 instead of 30,000
-            shutil.copy(newest(WORK_DIR_OF_STAGE1), WORK_DIR_OF_STAGE1 / "iter_30000.pth")
+        before = Config.fromfile(arguments[0]).get("load_from") if tool == "tools/train.py" else ""
+        if f"{before}".startswith("work_dirs/"):  # that stage ended at iteration 1
+            shutil.copy(newest(Path(before).parent), before)
         load_tool(re.fullmatch(r"tools/(.*)\.py", tool).group(1)).main(arguments)
 
     def run(command):
@@ -212,6 +217,8 @@ def test_the_command_runs(command, run, capsys):
     run(command)
     if "prepare_voc" in command:
         assert "the VOCaug training set: 3" in capsys.readouterr().out
+    if "coco_as_voc" in command:
+        assert "the label maps of its 2 images were made" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -234,6 +241,16 @@ def test_the_second_stage_keeps_the_firsts_statistics_and_trains_all_the_rest(ru
     kept = {name for name in before if is_statistic(name) or "num_batches" in name}
     assert changed == set(before) - kept
     assert {name.partition(".")[0] for name in kept} == {"backbone", "decode_head"}
+
+
+@pytest.mark.slow
+def test_the_stages_after_coco_start_from_the_weights_before_them(run):
+    first, second, third = (weights_after(run, config) for config in FROM_COCO)
+    name = "backbone.layer4.1.conv2.weight"
+    assert 0 < (second[name] - first[name]).norm() < 0.5 * first[name].norm()
+    statistics = {name for name in second if is_statistic(name)}
+    assert all(torch.equal(third[name], second[name]) for name in statistics)
+    assert not any(torch.equal(second[name], first[name]) for name in statistics)
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ COMMANDS = {
     f"{INIT}.checkpoint=attack.pth {INIT}.prefix=backbone.",
     "resume": "train net.py --work-dir from-attack --resume",
     "mmseg2tf": "model_converters/mmseg2tf net.py attack.pth out.ckpt",
+    "torchvision2mmseg": "model_converters/torchvision2mmseg attack.pth out.pth",
 }
 
 

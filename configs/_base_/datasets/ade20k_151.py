@@ -31,3 +31,4 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline, **_data))
 test_dataloader = val_dataloader
 val_evaluator = dict(ignore_index=0)
 test_evaluator = val_evaluator
+del _data

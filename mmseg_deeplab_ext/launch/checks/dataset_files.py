@@ -9,12 +9,14 @@ from __future__ import annotations
 import codecs
 import os
 import shlex
+from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 from mmseg.datasets import PascalVOCDataset
 
 from mmseg_deeplab_ext.building import building
 from mmseg_deeplab_ext.config_view import ConfigView, DatasetView
+from mmseg_deeplab_ext.datasets.coco_as_voc import LABELS as COCO_LABELS
 from mmseg_deeplab_ext.datasets.demo_scenes import DEMO_CLASSES
 from mmseg_deeplab_ext.tool_paths import tool_path
 from mmseg_deeplab_ext.wording import listed
@@ -127,6 +129,9 @@ def _how_to_get(dataset: DatasetView) -> str:
     root = os.path.normpath(str(dataset.config.get("data_root") or ""))
     if tuple(dataset.classes or ()) == DEMO_CLASSES:
         return _python(tool_path("make_demo_dataset.py"), root)
+    labels = Path((dataset.config.get("data_prefix") or {}).get("seg_map_path") or "")
+    if COCO_LABELS in labels.parts:
+        return _python(tool_path("dataset_converters/coco_as_voc.py"), root, "--split", labels.name)
     if issubclass(dataset.kind, PascalVOCDataset):
         prepare = tool_path("dataset_converters/prepare_voc.py")
         devkit, year = os.path.split(root)

@@ -30,7 +30,7 @@ def notes_on_recipe(view: ConfigView) -> list[str]:
     notes = list(_crops_unlike_the_batches(view)) if training else []
     notes += _input_of_other_weights(model)
     output_stride = _setting(model.get("backbone"), "output_stride")
-    if not is_whole(output_stride, minimum=1):  # impossible, or a backbone of somebody else's
+    if not is_whole(output_stride, minimum=1):  # impossible, or a backbone without one
         return notes
     return [
         *notes,
@@ -45,8 +45,8 @@ def _setting(part: Any, key: str) -> Any:
     if not isinstance(part, Mapping):
         return None
     kind = our_model(part)
-    default = inspect.signature(kind).parameters[key].default if kind else None
-    return part.get(key, default)
+    parameter = inspect.signature(kind).parameters.get(key) if kind else None
+    return part.get(key, parameter.default if parameter else None)
 
 
 def _pair(size: Any) -> tuple[int, int] | None:

@@ -1,0 +1,10 @@
+"""FCN with ResNet-50 by torchvision's recipe, on PASCAL VOC 2012.
+
+python tools/train.py configs/fcn/fcn_r50-d8_torchvision_voc.py
+"""
+
+_base_ = [
+    "../_base_/models/fcn_r50-d8_torchvision.py",
+    "../_base_/datasets/pascal_voc12_torchvision.py",
+    "../_base_/schedules/torchvision_30e_voc.py",
+]

@@ -20,6 +20,7 @@ import os
 import statistics
 import tempfile
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable
@@ -28,7 +29,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads would cou
 
 import torch
 from mmengine.registry import init_default_scope
-from networks import BN, OURS, build, here, mmsegs_resnet
+from networks import build
+from pairs import BN, OURS, here, mmsegs_resnet
 from torch import nn
 
 from mmseg_deeplab_ext.inference.optimise import optimise
@@ -101,8 +103,8 @@ def exported(network: nn.Module, image: torch.Tensor, folder: Path) -> Callable[
     from mmseg_deeplab_ext.inference.folding import folded
 
     path = str(folder / "network.onnx")
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that become constants: there is one
         traced = make_traceable(folded(network, lambda module: module(image)))
         torch.onnx.export(traced, (image,), path, input_names=["x"], dynamo=False)
     options = onnxruntime.SessionOptions()

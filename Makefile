@@ -2,7 +2,8 @@
 # (check), what the tests reach (coverage), the checkpoint reader on every Python there is
 # (test-reader), what we write and read against TensorFlow itself (test-tensorflow; TensorFlow 2.15
 # needs Python 3.9 to 3.11), image files with OpenCV 4, which reads more than is there
-# (test-opencv4), and exported files in OpenVINO (test-openvino; Python 3.10 and newer).
+# (test-opencv4), exported files in OpenVINO (test-openvino; Python 3.10 and newer), and networks of
+# timm and torchvision as backbones (test-classifiers).
 # STACK=onedl (default) or openmmlab; PYTHON=python3.11 chooses the interpreter.
 
 STACK ?= onedl
@@ -19,7 +20,8 @@ WORKERS ?= 2
 # Threads that wait without spinning: as fast on a quiet machine, several times faster on a busy one.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test coverage test-reader test-tensorflow test-opencv4 test-openvino check env
+.PHONY: demo test coverage test-reader test-tensorflow test-opencv4 test-openvino test-classifiers \
+    check env
 
 demo: $(DEMO)/evaluated
 	@$(RUN) tools/contact_sheet.py data/demo $(DEMO)/predictions \
@@ -99,6 +101,17 @@ $(OPENVINO)/.ready:
 test-openvino: env $(OPENVINO)/.ready
 	DEEPLAB_OPENVINO_PYTHON=$(abspath $(OPENVINO)/bin/python) \
 	    $(RUN) -m pytest tests/test_export/test_openvino.py $(PYTEST_ARGS)
+
+CLASSIFIERS := .venv-classifiers
+$(CLASSIFIERS)/.ready: | env
+	$(RUN) -m pip install -q --no-deps --upgrade --target $(CLASSIFIERS) timm==1.0.31 torchvision==0.29.1
+	@touch $@
+
+# Without their dependencies: they would bring another torch.
+test-classifiers: env $(CLASSIFIERS)/.ready
+	DEEPLAB_CLASSIFIERS=1 PYTHONPATH=$(abspath $(CLASSIFIERS)):$$PYTHONPATH OMP_NUM_THREADS=1 \
+	    $(RUN) -m pytest -q -n $(WORKERS) -p tests.support.torchvision_operators \
+	    tests/test_networks/test_classifiers.py $(PYTEST_ARGS)
 
 check: env
 	$(VENV)/bin/ruff check .

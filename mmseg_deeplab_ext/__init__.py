@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 # Public name -> the module that has it.
 _MODULE_OF = {
+    "AtrousBackbone": "backbones",
     "MobileNetEdgeTPU": "backbones",
     "MobileNetV2": "backbones",
     "MobileNetV3": "backbones",

@@ -1,4 +1,4 @@
-"""Commands of the package: ``python -m mmseg_deeplab_ext check`` and ``... zoo``."""
+"""Commands of the package: ``python -m mmseg_deeplab_ext check``, ``... zoo``, ``... atrous``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Any, Iterator, Sequence
 
 from mmseg_deeplab_ext import __version__
 from mmseg_deeplab_ext.compat import UNDECLARED, Finding, check_environment, explain
@@ -78,6 +78,22 @@ def zoo(name: str | None, *, folder: Path | None) -> int:
     return 0
 
 
+def atrous(args: argparse.Namespace) -> int:
+    """Show what makes a network dense, and prove it; return 1 where that can't be."""
+    from mmseg_deeplab_ext.backbones.atrous_report import report
+
+    try:
+        return report(
+            args.model,
+            args.output_stride,
+            verify=args.verify,
+            image_size=args.image_size and tuple(args.image_size),
+        )
+    except DeepLabExtError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m mmseg_deeplab_ext", description=__doc__)
@@ -90,10 +106,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     zoo_parser.add_argument(
         "--folder", type=Path, help="where to put it (default: PyTorch's cache of checkpoints)"
     )
+    _add_atrous(commands)
     args = parser.parse_args(argv)
     if args.command == "zoo" and args.folder and not args.name:
         zoo_parser.error("--folder needs the NAME of a checkpoint to download")
+    if args.command == "atrous":
+        return atrous(args)
     return check() if args.command == "check" else zoo(args.name, folder=args.folder)
+
+
+def _add_atrous(commands: Any) -> None:
+    parser = commands.add_parser("atrous", help="what makes a network dense, and the proof")
+    parser.add_argument(
+        "model", help="timm/NAME, torchvision/NAME, package.module.function, or a config file"
+    )
+    parser.add_argument("--output-stride", type=int, required=True, help="such as 8 or 16")
+    parser.add_argument("--verify", action="store_true", help="compare it with the original")
+    parser.add_argument(
+        "--image-size", type=int, nargs=2, metavar=("H", "W"), help="that the network can take"
+    )
 
 
 def _run() -> int:

@@ -8,24 +8,31 @@ from torch.nn import functional as F
 
 
 def make_traceable(module: nn.Module) -> nn.Module:
-    """Let the graph compute what MMCV computes in Python, in place; returns the module."""
+    """Let the graph compute what MMCV and timm compute in Python, in place; returns the module."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, Conv2dAdaptivePadding):
+            if _pads_by_itself(child):
                 setattr(parent, name, _TracedSameConv2d(child))
     return module
 
 
-class _TracedSameConv2d(nn.Module):
-    """A ``Conv2dAdaptivePadding`` whose padding is computed by the graph.
+def _pads_by_itself(module: nn.Module) -> bool:
+    kind = type(module)
+    timms = kind.__module__.startswith("timm.") and kind.__name__ == "Conv2dSame"
+    return timms or isinstance(module, Conv2dAdaptivePadding)
 
-    MMCV's computes it in Python: the size of the image it was traced with would stay in the graph.
+
+class _TracedSameConv2d(nn.Module):
+    """A convolution with TensorFlow's padding, computed by the graph.
+
+    MMCV's ``Conv2dAdaptivePadding`` and timm's ``Conv2dSame`` compute it in Python: the size of the
+    image they were traced with would stay in the graph.
 
     Args:
         conv: the convolution, whose kernel reaches at least as far as its stride.
     """
 
-    def __init__(self, conv: Conv2dAdaptivePadding) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
 

@@ -24,8 +24,9 @@ def folded(module: nn.Module, run: Callable[[nn.Module], Any]) -> nn.Module:
     ``run`` uses the module once, on any image. It shows which batch norm takes a convolution's
     output, and whether anything else does: the order in which a class makes its layers is not
     always that of their use (``ConvModule`` with ``order=("norm", "act", "conv")``), and what is
-    used twice, or not by ``run``, stays as it is. Kernels are multiplied in float64 and rounded
-    once.
+    used twice, or not by ``run``, stays as it is; so does what is in a module whose
+    ``children_in_any_order`` says that its batch norms may do more. Kernels are multiplied in
+    float64 and rounded once.
     """
     result = copy.deepcopy(module).eval()
     with torch.no_grad():
@@ -57,7 +58,9 @@ def _pairs(
     """Convolutions, each with the batch norm that alone takes its output."""
     flow = _Flow()
     handles = []
-    for each in module.modules():
+    strangers = [m for m in module.modules() if getattr(m, "children_in_any_order", False)]
+    inner = {each for stranger in strangers for each in stranger.modules()}
+    for each in set(module.modules()) - inner:
         if type(each) in _CONVS:
             handles.append(each.register_forward_hook(flow.made))
         elif type(each) in _NORMS and each.running_mean is not None and not each.training:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg_deeplab_ext.layers.output_stride import UnitGeometry
 from mmseg_deeplab_ext.layers.recomputed import recomputed
+from mmseg_deeplab_ext.layers.subsample import Subsample
 
 _RELU = {"type": "ReLU"}
 
@@ -46,7 +47,6 @@ class ResidualUnit(BaseModule):
         with_cp: bool = False,
     ) -> None:
         super().__init__()
-        self.stride = geometry.stride
         self.num_convs = len(kernel_sizes)
         self.with_cp = with_cp
         last_3x3 = max(i for i, kernel in enumerate(kernel_sizes) if kernel == 3)
@@ -70,6 +70,7 @@ class ResidualUnit(BaseModule):
             self.add_module(f"bn{i + 1}", build_norm_layer(norm_cfg, planes)[1])
             channels = planes
         self.relu = build_activation_layer(act_cfg)
+        self.subsample = Subsample(geometry.stride)
         self.downsample = None
         if in_channels != out_channels:
             self.downsample = nn.Sequential(
@@ -95,7 +96,7 @@ class ResidualUnit(BaseModule):
             ceil(W / stride)].
         """
         if self.downsample is None:
-            shortcut = x[..., :: self.stride, :: self.stride]
+            shortcut = self.subsample(x)
         else:
             shortcut = self.downsample(x)
         residual = x

@@ -106,3 +106,22 @@ def test_a_traced_network_follows_odd_and_even_sizes(segmentor):
         x = torch.rand(1, 3, *size) * 2 - 1
         expected = segmentor(x)
         assert (traced(x) - expected).abs().max() <= 2e-5 * expected.abs().max(), size
+
+
+def test_a_network_of_unknown_order_keeps_its_batch_norms():
+    class Stranger(nn.Module):
+        children_in_any_order = True
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.conv(self.norm(x).relu())
+
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), Stranger()).eval()
+    network[1].norm.weight.data.fill_(2.0)
+    image = torch.randn(1, 3, 5, 5)
+    copied = folded(network, run_on(image))
+    assert torch.equal(copied(image), network(image))
+    assert isinstance(copied[1].norm, nn.BatchNorm2d)

@@ -44,6 +44,7 @@ def problems(cfg: Config, options: dict[str, Any]) -> list[str]:
         ("optim_wrapper.clip_grad", {"max_nrom": 1}, "Did you mean 'max_norm'?"),
         ("optim_wrapper.type", "AmpOptimWraper", "Did you mean 'AmpOptimWrapper'?"),
         ("param_scheduler.1.powr", 2, "param_scheduler[1]: PolyLR takes no key 'powr'."),
+        ("model.decode_head.aspp_squeze", "sigmoid", "Did you mean 'aspp_squeeze_excite'?"),
         ("train_cfg.max_iter", 3, "IterBasedTrainLoop takes no key 'max_iter'. Did you mean"),
         ("train_cfg.type", "IterBasedTrainLop", "Did you mean 'IterBasedTrainLoop'?"),
         ("val_cfg.fp61", True, "val_cfg: ValLoop takes no key 'fp61'. Did you mean 'fp16'?"),

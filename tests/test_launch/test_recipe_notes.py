@@ -129,16 +129,6 @@ def test_a_pooling_window_of_another_output_stride_is_said():
     assert config_notes({"model": part}, training=False) == []
 
 
-def test_a_cell_with_the_rates_of_another_output_stride_is_said():
-    head = {"dense_prediction_cell": "branch5_top1_cityscapes"}
-    head["type"] = "mmseg_deeplab_ext.DeepLabV3PlusHead"
-    part = {"backbone": {"output_stride": 8}, "decode_head": head}
-    (note,) = config_notes({"model": part}, training=False)
-    assert "decode_head.output_stride=16, but model.backbone.output_stride=8" in note
-    head["output_stride"] = 8
-    assert config_notes({"model": part}, training=False) == []
-
-
 def test_a_sliding_window_off_the_grid_is_said():
     sliding = {**model(), "test_cfg": {"mode": "slide", "crop_size": (512, 512)}}
     (note,) = config_notes({"model": sliding}, training=False)

@@ -40,7 +40,7 @@ def test_a_feature_that_the_backbone_does_not_return_is_named(index, out_indices
 @pytest.mark.parametrize(
     ("backbone", "head", "decoder"),
     [
-        ("mmseg_deeplab_ext.MobileNetV3", HEAD, dict(c1_in_index=2)),
+        ("mmseg_deeplab_ext.MobileNetV3", HEAD, dict(c1_in_index=2, c1_in_channels=672)),
         ("mmseg_deeplab_ext.MobileNetV3", HEAD, dict(c1_in_index=0, out_indices=(0, 3))),
         ("mmseg_deeplab_ext.MobileNetV3", HEAD, dict(c1_in_index="2")),  # the head refuses it
         ("mmseg_deeplab_ext.MobileNetV3", HEAD, dict(out_indices=3)),  # the backbone refuses it
@@ -49,7 +49,42 @@ def test_a_feature_that_the_backbone_does_not_return_is_named(index, out_indices
     ],
 )
 def test_everything_else_passes(backbone, head, decoder):
-    assert problems(backbone, head, c1_in_channels=72, **decoder) == []
+    assert problems(backbone, head, **{"c1_in_channels": 72, **decoder}) == []
+
+
+@pytest.mark.parametrize(
+    ("taken", "place", "wanted"),
+    [
+        (dict(in_channels=288), "in_channels=288", "in_index=-1 have 480"),
+        (dict(c1_in_channels=120), "c1_in_channels=120", "c1_in_index=0 have 72"),
+        (dict(c1_in_channels=[120, 40], c1_in_index=[1, 0]), "[120, 40]", "[1, 0] have 120, 72"),
+        (dict(c1_in_channels=72, c1_in_index=[1, 0]), "channels=72", "[1, 0] have 120, 72"),
+    ],
+)
+def test_a_feature_of_other_channels_is_named(taken, place, wanted):
+    (line,) = problems("mmseg_deeplab_ext.MobileNetV3", **taken)
+    assert line.startswith("model.decode_head.")
+    assert place in line
+    assert f"{wanted} channels" in line
+
+
+def test_heads_of_mmsegmentation_are_asked_too_and_those_behind_a_neck_are_not():
+    backbone = {"type": "mmseg_deeplab_ext.MobileNetV3", "arch": "small"}
+    indices = dict(in_index=[0, 1, 2, 3], in_channels=[16, 88, 144, 480])
+    model = {"backbone": backbone, "decode_head": {"type": "UPerHead", **indices}}
+    (line,) = problems_of_taps(ConfigView.of({"model": model}, splits=()))
+    assert line.endswith("have 16, 88, 144, 288 channels")
+    behind = {**model, "neck": {"type": "FPN"}}
+    assert problems_of_taps(ConfigView.of({"model": behind}, splits=())) == []
+
+
+def test_a_cell_that_is_told_another_output_stride_is_refused():
+    cell = dict(dense_prediction_cell="branch5_top1_cityscapes")
+    (line,) = problems("mmseg_deeplab_ext.MobileNetV3", **cell)
+    assert "decode_head.output_stride=16, but model.backbone.output_stride=32" in line
+    assert problems("mmseg_deeplab_ext.Xception", **cell) == []
+    (line,) = problems("mmseg_deeplab_ext.Xception", **cell, output_stride=8)
+    assert "decode_head.output_stride=8, but model.backbone.output_stride=16" in line
 
 
 def test_every_tool_asks():

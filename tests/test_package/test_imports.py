@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "config_view": {"registry"},
     "specs": {"config_values", "wording"},
     "layers": {"config_values", "registry", "specs"},
-    "backbones": {"config_values", "layers", "registry", "specs"},
+    "backbones": {"config_values", "layers", "registry", "specs", "wording"},
     "decode_heads": {"config_values", "layers", "registry", "specs"},
     "losses": {"config_values", "registry"},
     "segmentors": {"config_values", "inference", "layers", "registry"},
@@ -64,7 +64,7 @@ MAY_IMPORT = {
         *("atomic_files", "building", "config_view", "conversion", "datasets", "inference"),
         *("launch", "progress", "wording", "writable"),
     },
-    "__main__": {"checkpoints", "compat", "hosts"},
+    "__main__": {"backbones", "checkpoints", "compat", "hosts"},
 }
 
 # What works where PyTorch and MMSegmentation are absent: these modules and rooms.

@@ -11,6 +11,8 @@ from typing import Any, Callable
 
 from torch import nn
 
+from mmseg_deeplab_ext.registry import SCOPE
+
 _TAKE_NONE = (object, nn.Module)
 """Ends of a chain of constructors; torch's takes ``**kwargs`` only to refuse them."""
 
@@ -32,7 +34,7 @@ def keys_of(kind: Callable[..., Any]) -> Keys | None:
     """Read what a class takes by name.
 
     ``**kwargs`` are followed to the next class only where the constructor does nothing with them
-    but to hand them on, which is read from its source.
+    but to hand them on, which is read from its source. Ours may look at them before.
 
     Args:
         kind: A class or a function.
@@ -58,7 +60,8 @@ def keys_of(kind: Callable[..., Any]) -> Keys | None:
             return Keys(frozenset(names), complete=False)
         names |= found[0] - {"self"}
         rest = found[1]
-        if rest is None or not _hands_on(constructor, rest):
+        ours = one.__module__.startswith(f"{SCOPE}.")
+        if rest is None or not (ours or _hands_on(constructor, rest)):
             return Keys(frozenset(names), rest is None)
     return None
 

@@ -96,8 +96,7 @@ def _keys(values: Mapping[str, Any]) -> str:
 
 def _rates_of_another_stride(model: Mapping[str, Any], output_stride: int) -> Iterator[str]:
     head = model.get("decode_head")
-    if _setting(head, "dense_prediction_cell"):
-        yield from _cell_of_another_stride(head, output_stride)
+    if _setting(head, "dense_prediction_cell"):  # it has rates of its own
         return
     dilations = _setting(head, "dilations")
     rates = tuple(dilations)[1:] if isinstance(dilations, (list, tuple)) else ()
@@ -120,15 +119,6 @@ def _window_of_another_stride(model: Mapping[str, Any], output_stride: int) -> I
             f"model.decode_head.image_pooling.output_stride={stride}, but "
             f"model.backbone.output_stride={output_stride}: the pooled window covers "
             f"{output_stride / stride:g} times the height and width that its crop_size says."
-        )
-
-
-def _cell_of_another_stride(head: Any, output_stride: int) -> Iterator[str]:
-    stride = _setting(head, "output_stride")
-    if is_whole(stride, minimum=1) and stride != output_stride:
-        yield (
-            f"model.decode_head.output_stride={stride}, but model.backbone.output_stride="
-            f"{output_stride}: the rates of its dense_prediction_cell are those for {stride}."
         )
 
 

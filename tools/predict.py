@@ -32,7 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     trust_checkpoints(args.trust_checkpoint)
     outputs = Outputs(args.out, args.overlay, opacity=args.opacity, existing=args.existing)
-    options = PredictOptions(args.mode, args.batch_size, args.device, args.amp, args.launcher)
+    options = PredictOptions(
+        args.mode,
+        args.batch_size,
+        args.device,
+        args.amp,
+        args.launcher,
+        args.optimise,
+        args.dtype,
+    )
     cfg = load_config(args.config, options=args.cfg_options)
     report = Report()
     try:
@@ -73,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     from mmseg_deeplab_ext.launch.arguments import (
         add_cfg_options,
         add_launcher,
+        add_optimise,
         add_trust_checkpoint,
     )
     from mmseg_deeplab_ext.prediction.modes import MODES
@@ -106,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         "to fit; default: as the config's test_cfg says",
     )
     add_launcher(parser)
+    add_optimise(parser)
     add_trust_checkpoint(parser)
     add_cfg_options(parser, example='model.test_cfg.stride="(257,257)"')
     return parser

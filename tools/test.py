@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     load_plugins()
     # Only now: without a sound environment these imports fail with a less helpful message.
     from mmseg_deeplab_ext.launch.adapt.outputs import draw_predictions
-    from mmseg_deeplab_ext.launch.arguments import common_parser, parse
+    from mmseg_deeplab_ext.launch.arguments import add_optimise, common_parser, parse
     from mmseg_deeplab_ext.launch.config import load_config
     from mmseg_deeplab_ext.launch.runner import evaluation_runner
 
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--show-dir", help="directory for the images painted with the predictions")
     parser.add_argument("--wait-time", type=float, default=2, help="seconds per window of --show")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation")
+    add_optimise(parser)
     args = parse(parser, argv)
     cfg = load_config(
         args.config, launcher=args.launcher, options=args.cfg_options, work_dir=args.work_dir
@@ -35,7 +36,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.show or args.show_dir:
         draw_predictions(cfg, show=args.show, wait_time=args.wait_time, directory=args.show_dir)
     runner = evaluation_runner(
-        cfg, checkpoint=args.checkpoint, out=args.out, tta=args.tta, every_label=args.check_labels
+        cfg,
+        checkpoint=args.checkpoint,
+        out=args.out,
+        tta=args.tta,
+        optimise=args.optimise,
+        dtype=args.dtype,
+        every_label=args.check_labels,
     )
     runner.test()
 

@@ -188,7 +188,7 @@ def _write(graph: InferenceGraph, path: Path, *, size: tuple[int, int]) -> None:
         # the verification with images of other sizes finds out.
         warnings.simplefilter("ignore")
         image = torch.from_numpy(random_image(*size))
-        network = make_traceable(folded(graph))
+        network = make_traceable(folded(graph, lambda module: module(image)))
         try:
             torch.onnx.export(network, (image,), str(path), **options)
         except torch.onnx.errors.OnnxExporterError as error:

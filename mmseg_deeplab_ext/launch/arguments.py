@@ -10,6 +10,7 @@ from typing import Sequence
 from mmengine.config import DictAction
 
 from mmseg_deeplab_ext.conversion.plain_loading import TRUST_FLAG, trust_checkpoints
+from mmseg_deeplab_ext.inference.optimise import DTYPES
 from mmseg_deeplab_ext.launch.distributed import LAUNCHERS
 
 _DICTIONARY = re.compile(r"\bdict\(|(^|[\[(,])\s*['\"]?\{\s*['\"]")
@@ -65,6 +66,23 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Add ``--launcher``: which program started the processes, if there are several."""
     parser.add_argument(
         "--launcher", choices=["none", *LAUNCHERS], default="none", help="job launcher"
+    )
+
+
+def add_optimise(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-optimise``, which sets ``optimise``, or else ``--dtype``."""
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--no-optimise",
+        dest="optimise",
+        action="store_false",
+        help="run the network as it is: neither are batch norms folded nor the layout changed",
+    )
+    choice.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="fp32",
+        help="type of the network's weights and maps; the halves change labels of close classes",
     )
 
 

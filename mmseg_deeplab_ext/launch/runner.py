@@ -26,6 +26,7 @@ from mmseg_deeplab_ext.launch.checks.before_start import check_config
 from mmseg_deeplab_ext.launch.checks.built_runner import check_runner
 from mmseg_deeplab_ext.launch.checks.larger_images import LargerImagesHook
 from mmseg_deeplab_ext.launch.distributed import check_gpu_of_this_process, connect_without_gpu
+from mmseg_deeplab_ext.launch.optimised_evaluation import OptimisedEvaluationHook
 from mmseg_deeplab_ext.writable import check_output_folders
 
 
@@ -159,6 +160,8 @@ def evaluation_runner(
     checkpoint: str,
     out: str | None = None,
     tta: bool = False,
+    optimise: bool = True,
+    dtype: str = "fp32",
     every_label: bool = False,
 ) -> Runner:
     """Build the Runner for an evaluation on the test split.
@@ -168,6 +171,9 @@ def evaluation_runner(
         checkpoint: File, or an address with a scheme that MMEngine knows.
         out: Directory for the predicted label images, one PNG of class indices per image.
         tta: Evaluate the config's ``tta_model`` (``--tta``).
+        optimise: Evaluate a quicker copy of the model, equal to rounding
+            (:func:`mmseg_deeplab_ext.inference.optimise.optimise`).
+        dtype: That copy's (``--dtype``).
         every_label: Read every label map first, not only a few.
 
     Raises:
@@ -187,4 +193,6 @@ def evaluation_runner(
     runner = build_runner(cfg, CheckedEvaluation, warnings=warnings, notes=notes)
     check_runner(runner, view, every_label=every_label)
     runner.register_hook(LargerImagesHook())
+    if optimise:
+        runner.register_hook(OptimisedEvaluationHook(dtype))
     return runner

@@ -25,6 +25,7 @@ from mmseg_deeplab_ext.errors import (
 from mmseg_deeplab_ext.inference.config import crop_of, test_pipeline
 from mmseg_deeplab_ext.inference.labels import image_labels
 from mmseg_deeplab_ext.inference.load import load_segmentor
+from mmseg_deeplab_ext.inference.optimise import optimise
 from mmseg_deeplab_ext.launch.checks.before_start import check_inference_config
 from mmseg_deeplab_ext.launch.checks.recipe import config_notes
 from mmseg_deeplab_ext.launch.distributed import device_of_this_process
@@ -58,6 +59,8 @@ class PredictOptions:
         amp: Compute in float16 on a GPU, in bfloat16 on a CPU.
         launcher: What started this process and others that share the images: ``pytorch``,
             ``slurm``, ``mpi``, or ``none``.
+        optimise: Make the segmentor quicker first; its labels are equal to rounding.
+        dtype: Of the network then, see :func:`mmseg_deeplab_ext.inference.optimise.optimise`.
     """
 
     mode: str | None = None
@@ -65,6 +68,8 @@ class PredictOptions:
     device: str | None = None
     amp: bool = False
     launcher: str = "none"
+    optimise: bool = True
+    dtype: str = "fp32"
 
 
 _Ready = Tuple[Picture, Prepared]
@@ -150,6 +155,8 @@ class _Run:
         device = device_of_this_process(options.launcher, options.device)
         model, meta = load_segmentor(cfg, checkpoint, device=device)
         colours = class_colours(cfg, meta, num_classes=max(model.num_classes, 2))
+        if options.optimise:
+            model = optimise(model, dtype=options.dtype)
         report.crop = crop if mode == "whole" else None
         return cls(model, preparation, outputs, colours, options, team, report)
 

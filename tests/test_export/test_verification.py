@@ -10,9 +10,9 @@ from mmseg_deeplab_ext.inference import folding
 from tests.test_export.conftest import files_beside
 
 
-def wrong_weights(graph):
+def wrong_weights(graph, run):
     """A conversion that breaks what it converts."""
-    network = folding.folded(graph)
+    network = folding.folded(graph, run)
     with torch.no_grad():
         network.segmentor.decode_head.conv_seg.weight.neg_()
     return network
@@ -37,8 +37,8 @@ def test_a_file_that_differs_from_pytorch_is_not_left_behind(
 def test_a_mistake_in_a_class_that_the_images_do_not_show_is_found(
     config, checkpoint, onnx, out, monkeypatch
 ):
-    def wrong_bias(graph):
-        network = folding.folded(graph)
+    def wrong_bias(graph, run):
+        network = folding.folded(graph, run)
         with torch.no_grad():
             images = [torch.from_numpy(random_image(*size)) for size in ((48, 64), (65, 97))]
             shown = {label for image in images for label in network(image)[0].unique().tolist()}

@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "inference": {"building", "config_view", "conversion", "layers", "specs"},
     "launch": {
         *("building", "config_values", "config_view", "conversion", "datasets", "engine"),
-        *("registry", "specs", "tool_paths", "wording", "writable"),
+        *("inference", "registry", "specs", "tool_paths", "wording", "writable"),
     },
     "export": {
         *("atomic_files", "config_values", "config_view", "inference", "launch", "layers"),

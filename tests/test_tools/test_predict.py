@@ -121,6 +121,25 @@ def test_labels_are_mmsegmentations_predictions_whatever_the_sizes_in_a_batch(
     assert not list((tmp_path / "out").rglob("*.partial"))
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [([], ["fp32"]), (["--dtype", "bf16"], ["bf16"]), (["--no-optimise"], [])],
+    ids=str,
+)
+def test_the_network_is_optimised_unless_told_otherwise(
+    predict, tmp_path, monkeypatch, options, asked
+):
+    types, real = [], predict_module.optimise
+
+    def noted(model, *, dtype):
+        types.append(dtype)
+        return real(model, dtype=dtype)
+
+    monkeypatch.setattr(predict_module, "optimise", noted)
+    assert predict(save(tmp_path / "a.png", picture(9, 9)), options=options) == 0
+    assert types == asked
+
+
 def test_a_label_map_has_the_data_sets_palette_and_an_overlay_shows_it_over_the_image(
     predict, tmp_path
 ):

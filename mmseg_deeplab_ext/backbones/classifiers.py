@@ -71,13 +71,12 @@ def _imported(module: str) -> Any:
 
 def _by_path(path: str, arguments: dict) -> nn.Module:
     module, dot, name = path.rpartition(".")
-    try:
-        factory = getattr(import_module(module), name) if dot else None
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"network={path!r}: {error}. It must be {FORMS}") from error
-    if factory is None:
+    if not dot or not module.strip("."):
         raise ConfigError(f"network={path!r} must be {FORMS}")
-    made = factory(**arguments)
+    try:
+        made = getattr(import_module(module), name)(**arguments)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"network={path!r}: {error}. It must be {FORMS}") from error
     if not isinstance(made, nn.Module):
         raise ConfigError(f"network={path!r} returned {type(made).__name__}, no torch.nn.Module")
     return made

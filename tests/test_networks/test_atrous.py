@@ -245,6 +245,7 @@ REFUSED = {
     "a resize": (lambda: Functional(lambda x: F.interpolate(x, scale_factor=2)), "a resizes maps"),
     "padding": (lambda: nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(6, 6, 3)), "a.0 pads a map"),
     "a cut": (lambda: Functional(lambda x: x[..., 1:, 1:]), "a cuts positions off"),
+    "a shift": (lambda: Functional(lambda x: x.roll(1, 2)), "a shifts positions"),
     "attention": (lambda: Functional(attention), "a is an attention over positions"),
     "reflected padding": (lambda: conv(6, 6, padding_mode="reflect"), "a pads with .*='reflect'"),
     "an even kernel": (lambda: nn.Conv2d(6, 6, 4, padding="same"), "a pads with .*='same'"),
@@ -274,10 +275,19 @@ def test_a_module_used_at_two_strides_is_an_error_that_names_it():
             to_output_stride(model, stride, image_size=SIZE)
 
 
+def test_a_pool_that_has_two_places_is_replaced_in_both():
+    pool = nn.MaxPool2d(3, 1, 1)
+    model = chain(conv(6, 6, stride=2), pool, conv(6, 6), pool, conv(6, 6))
+    proof, _ = proof_of(lively(model), 4)
+    assert proof.holds
+
+
 def test_a_stride_that_the_network_has_not_is_an_error_with_those_that_it_has():
     for wrong in (12, 64, 0, True, "8", 8.0):
         with pytest.raises(ConfigError, match="have the strides 2, 4, 8, 16, 32,"):
             to_output_stride(network("plain"), wrong, image_size=SIZE)
+    with pytest.raises(ConfigError, match="output_stride=None: .* have the strides"):
+        to_output_stride(chain(nn.Upsample(scale_factor=2)), None, image_size=SIZE)
 
 
 def test_an_image_that_the_network_refuses_is_an_error_that_names_the_module():

@@ -66,10 +66,12 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
         elif isinstance(module, Subsample):
             module.stride = change.stride
         else:
-            parent, _, name = change.name.rpartition(".")
             kind = DenseMaxPool2d if isinstance(module, nn.MaxPool2d) else DenseAvgPool2d
             pool: Any = kind(module, stride=change.stride, dilation=change.rate)
-            setattr(dense.get_submodule(parent), name, pool)
+            for parent in list(dense.modules()):  # one module may have several places
+                names = [name for name, child in parent._modules.items() if child is module]
+                for name in names:
+                    setattr(parent, name, pool)
     return dense
 
 

@@ -61,8 +61,9 @@ def plan_output_stride(seen: Trace, output_stride: Any) -> Plan:
     Raises:
         ConfigError: the network has no such stride, or something stands in the way.
     """
+    whole = type(output_stride) is int
     for obstacle in seen.obstacles:
-        if obstacle.stride > output_stride:
+        if whole and obstacle.stride > output_stride:
             raise ConfigError(
                 f"{obstacle.name or 'the network itself'} {obstacle.what}, at stride "
                 f"{obstacle.stride}: on a denser map it would compute something else. Use an "
@@ -70,7 +71,7 @@ def plan_output_stride(seen: Trace, output_stride: Any) -> Plan:
                 "pools alone"
             )
     reached = seen.strides
-    if type(output_stride) is not int or output_stride not in reached:
+    if not whole or output_stride not in reached:
         raise ConfigError(
             f"output_stride={output_stride!r}: the maps of this network have the strides "
             f"{', '.join(map(str, reached))}, and one of them it must be. What is dilated already "

@@ -129,6 +129,8 @@ class _Follower(TorchDispatchMode):
             self._obstacle("joins maps of different strides", grid.stride)
         elif space != "aten":
             self._obstacle(f"uses the operator {func._schema.name}", grid.stride)
+        elif operation == "roll" and grid.dim is not None:
+            self._roll(args, grid)
         if operation == "convolution":
             self._convolution(args, grid, out)
         elif operation.startswith(_POOLS):
@@ -165,6 +167,11 @@ class _Follower(TorchDispatchMode):
             window = Window(self.frames.top, (kernel[0], kernel[1]), step, grid.stride)
             self.seen.windows.append(window)
         self.grids[out] = Grid(grid.stride * step, tuple(out.shape[-2:]), 2)
+
+    def _roll(self, args: Sequence[Any], grid: Grid) -> None:
+        dims = {dim % args[0].dim() for dim in (args[2] if len(args) > 2 else ())}
+        if not dims or dims & {grid.dim, grid.dim + 1}:
+            self._obstacle("shifts positions", grid.stride)
 
     def _slices_positions(self, args: Sequence[Any], grid: Grid) -> bool:
         if grid.dim is None or len(args) < 2:

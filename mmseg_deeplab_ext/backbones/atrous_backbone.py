@@ -45,7 +45,8 @@ class AtrousBackbone(BaseModule):
             most networks 2), its second one (1, stride 4), and so on; -1 freezes nothing.
         norm_eval: keep all batch norms in evaluation mode (moving statistics fixed).
         with_cp: recompute units in the backward pass to save memory, with the network's own means:
-            the blocks of MMSegmentation, timm's ``set_grad_checkpointing``.
+            the blocks of MMSegmentation, but those with an end point inside; timm's
+            ``set_grad_checkpointing``.
         image_size: height and width of an image that the network can be run on.
         init_cfg: initialisation of the network, under its own names, such as ``dict(type=
             "Pretrained", checkpoint=...)``. None leaves it as its constructor, or its config's
@@ -74,20 +75,21 @@ class AtrousBackbone(BaseModule):
         # Batch norms of timm may hold an activation, and any network's may stand where they like.
         self.children_in_any_order = self.initialises_itself
         nominal = build_network(network, arguments)
-        if with_cp:
-            _recompute(nominal)
         seen = trace(nominal, image_size)
         found = find_end_points(seen, end_points)
         self.output_stride, self.norm_eval = output_stride, norm_eval
         self.end_points = _chosen(found, out_strides)
-        self.frozen_stages, last_frozen = frozen_stages, _last_frozen(found, frozen_stages)
-        self._frozen = [name for name, before in seen.started.items() if before < last_frozen]
+        last = max(point.ended for point in self.end_points)
+        self.frozen_stages = frozen_stages
+        last_frozen = min(last, _last_frozen(found, frozen_stages))
+        self._frozen = _all_before(seen, last_frozen)
         self._frozen_weights = {name for name, before in seen.used.items() if before < last_frozen}
         self.network = to_output_stride(nominal, output_stride, image_size=image_size)
-        _drop_the_rest(self.network, seen, max(point.ended for point in self.end_points))
+        if with_cp:
+            _recompute(self.network, self.end_points)
+        _drop_the_rest(self.network, seen, last)
         self._maps: dict[str, list[Any]] | None = None
-        for name in {point.name for point in self.end_points}:
-            self.network.get_submodule(name).register_forward_hook(_Keep(self, name))
+        self._watch()
         self._log(network, seen)
         self._freeze()
 
@@ -127,6 +129,7 @@ class AtrousBackbone(BaseModule):
     def train(self, mode: bool = True) -> AtrousBackbone:
         """Switch the mode; frozen modules, with ``norm_eval`` all batch norms, stay in eval."""
         super().train(mode)
+        self._watch()
         self._freeze()
         if mode and self.norm_eval:
             for module in self.modules():
@@ -134,11 +137,16 @@ class AtrousBackbone(BaseModule):
                     module.eval()
         return self
 
+    def _watch(self) -> None:
+        """Let the end points hand over their maps, those too that were replaced (SyncBN) since."""
+        for name in {point.name for point in self.end_points}:
+            module = self.network.get_submodule(name)
+            if not any(isinstance(hook, _Keep) for hook in module._forward_hooks.values()):
+                module.register_forward_hook(_Keep(self, name))
+
     def _freeze(self) -> None:
         for name in self._frozen:
-            module = self.network.get_submodule(name)
-            if next(module.children(), None) is None:
-                module.eval()
+            self.network.get_submodule(name).eval()
         for name, parameter in self.network.named_parameters():
             if name in self._frozen_weights:
                 parameter.requires_grad_(False)
@@ -184,26 +192,39 @@ def _last_frozen(found: Mapping[int, EndPoint], frozen_stages: Any) -> int:
     return found[strides[frozen_stages]].ended if frozen_stages >= 0 else 0
 
 
+def _all_before(seen: Trace, ended: int) -> list[str]:
+    """The modules that started, with all their parts, before so many calls had ended."""
+    later = {name for name, before in seen.started.items() if before >= ended}
+    later |= {name[:end] for name in later for end, sign in enumerate(name) if sign == "."}
+    return [name for name in seen.started if name and name not in later] if ended else []
+
+
 def _drop_the_rest(network: nn.Module, seen: Trace, ended: int) -> None:
     """Put nothing in the place of the modules with weights that are used later, or never."""
-    kept = {name for name, before in seen.used.items() if before < ended}
+    # By identity: weights that several modules share are seen under the first one's name.
+    weights = dict(network.named_parameters())
+    kept = {id(weights[name]) for name, before in seen.used.items() if before < ended}
+    gone: tuple[str, ...] = ()
     for name, module in list(network.named_modules()):
-        weights = {f"{name}.{each}" for each, _ in module.named_parameters()}
-        if name and weights and not weights & kept:
+        own = {id(each) for each in module.parameters()}
+        if name and own and not own & kept and not name.startswith(gone):
             parent, _, leaf = name.rpartition(".")
             setattr(network.get_submodule(parent), leaf, nn.Identity())
-            kept |= weights  # its parts went with it
+            gone += (f"{name}.",)
 
 
-def _recompute(network: nn.Module) -> None:
-    """Let a network recompute its units in the backward pass."""
+def _recompute(network: nn.Module, end_points: Sequence[EndPoint]) -> None:
+    """Let a network recompute its units in the backward pass, but those with an end point inside.
+
+    Recomputed, that one's map would have no gradient.
+    """
     enable: Callable[[], None] | None = getattr(network, "set_grad_checkpointing", None)
-    units = [module for module in network.modules() if hasattr(module, "with_cp")]
+    units = {name: unit for name, unit in network.named_modules() if hasattr(unit, "with_cp")}
     if enable is None and not units:
         raise ConfigError(
             f"with_cp: {type(network).__name__} has no means of recomputing its units: leave it out"
         )
     if enable is not None:
         enable()
-    for module in units:
-        module.with_cp = True
+    for name, unit in units.items():
+        unit.with_cp = not any(point.name.startswith(f"{name}.") for point in end_points)

@@ -75,6 +75,50 @@ def test_every_weight_is_used_and_those_after_the_last_map_are_gone():
     assert isinstance(build(BY_PATH).network[-1], nn.Identity)
 
 
+class Holder(nn.Sequential):
+    """Holds a module that may have other places, too."""
+
+
+def sharing():
+    """A convolution in two units, and the weights of one in another."""
+    shared, one, other = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))
+    other.weight = one.weight
+    stem = nn.Conv2d(3, 8, 3, stride=4, padding=1)
+    return nn.Sequential(stem, Holder(shared), Holder(shared), one, other, nn.Conv2d(8, 8, 3, 2))
+
+
+def test_shared_weights_are_used_in_all_their_places():
+    backbone = build(f"{__name__}.sharing", output_stride=4, out_strides=(4,)).eval()
+    kept = [type(each).__name__ for each in backbone.network]
+    assert kept == ["Conv2d", "Holder", "Holder", "Conv2d", "Conv2d", "Identity"]
+
+
+def normed():
+    """Ends at batch norms, one of which holds an activation, as timm's do."""
+    holds = nn.BatchNorm2d(8)
+    holds.act = nn.ReLU()
+    convs = (nn.Conv2d(inputs, 8, 3, stride=2, padding=1) for inputs in (3, 8))
+    return nn.Sequential(next(convs), holds, next(convs), nn.BatchNorm2d(8))
+
+
+def test_a_batch_norm_that_holds_modules_is_frozen_too():
+    backbone = build(f"{__name__}.normed", output_stride=4, frozen_stages=0).train()
+    assert [backbone.network[i].training for i in (1, 3)] == [False, True]
+
+
+def test_maps_come_from_batch_norms_that_were_replaced_by_synchronised_ones():
+    backbone = build(f"{__name__}.normed", output_stride=4, out_strides=(2, 4)).eval()
+    expected = backbone(IMAGE)
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(backbone).eval()
+    assert isinstance(synchronised.network[3], nn.SyncBatchNorm)
+    torch.testing.assert_close(synchronised(IMAGE), expected)
+
+
+def test_more_may_be_frozen_than_there_is():
+    backbone = build(MOBILE, out_strides=(4,), frozen_stages=4).train()
+    assert not any(each.requires_grad for each in backbone.parameters())
+
+
 def test_a_copy_returns_its_own_maps():
     backbone = build(BY_PATH).eval()
     copied = copy.deepcopy(backbone)
@@ -109,6 +153,8 @@ def test_recomputing_changes_no_gradient_and_a_network_without_means_of_it_is_an
     expected = gradients(plain.train())
     for name, gradient in gradients(recomputed.train()).items():
         torch.testing.assert_close(gradient, expected[name])
+    tapped = build(MOBILE, with_cp=True, end_points={4: "layer3.0.conv.0"})
+    assert [each.with_cp for each in tapped.network.layer3] == [False, True, True]
     with pytest.raises(ConfigError, match="with_cp: Sequential has no means"):
         build(BY_PATH, with_cp=True)
 
@@ -146,6 +192,9 @@ def test_without_init_cfg_a_config_initialises_its_network_and_a_constructor_has
         ("resnet50", {}, "network='resnet50' must be 'timm/NAME'"),
         ("tests.absent.network", {}, "network='tests.absent.network': No module"),
         ("builtins.dict", {}, "network='builtins.dict' returned dict"),
+        ("math.pi", {}, "network='math.pi': 'float' object is not callable"),
+        ("torch.nn.Linear", {}, "network='torch.nn.Linear': .* missing 2 required"),
+        (".network", {}, "network='.network' must be 'timm/NAME'"),
     ],
     ids=str,
 )

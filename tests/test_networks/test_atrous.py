@@ -224,6 +224,12 @@ def attention(x):
     return (tokens @ tokens.transpose(1, 2) @ tokens).transpose(1, 2).reshape(x.shape)
 
 
+def channels_of_positions(x):
+    n, c, height, width = x.shape
+    parts = x.reshape(n, c, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
+    return parts.reshape(n, 4 * c, height // 2, width // 2)[:, :c]
+
+
 class Branches(nn.Module):
     """Its branches have equally many positions on even sizes, but not the same ones."""
 
@@ -246,6 +252,10 @@ REFUSED = {
     "padding": (lambda: nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(6, 6, 3)), "a.0 pads a map"),
     "a cut": (lambda: Functional(lambda x: x[..., 1:, 1:]), "a cuts positions off"),
     "a shift": (lambda: Functional(lambda x: x.roll(1, 2)), "a shifts positions"),
+    "channels of positions": (
+        lambda: Functional(channels_of_positions),
+        "a makes channels of positions",
+    ),
     "attention": (lambda: Functional(attention), "a is an attention over positions"),
     "reflected padding": (lambda: conv(6, 6, padding_mode="reflect"), "a pads with .*='reflect'"),
     "an even kernel": (lambda: nn.Conv2d(6, 6, 4, padding="same"), "a pads with .*='same'"),

@@ -122,6 +122,8 @@ class _Follower(TorchDispatchMode):
 
     def _follow(self, func: Any, args: Sequence[Any], maps: list[Tensor], out: Any) -> None:
         space, _, operation = func._schema.name.partition("::")
+        if operation not in _REARRANGED:
+            self._find_coarser(maps)
         grid = max((self.grids[each] for each in maps), key=lambda each: each.stride)
         if operation.startswith(_ATTENTION):
             self._obstacle("is an attention over positions", grid.stride)
@@ -139,6 +141,19 @@ class _Follower(TorchDispatchMode):
             self._slice(args, grid, out)
         else:
             self._other(operation, grid, out)
+
+    def _find_coarser(self, maps: list[Tensor]) -> None:
+        """Several positions may have become channels of one, by views alone."""
+        for each in maps:
+            grid = self.grids[each]
+            if grid.dim is None and each.dim() == 4 and each.shape[0] == 1:
+                for dim in (1, 2):
+                    size = tuple(each.shape[dim : dim + 2])
+                    step = grid.size[0] // size[0]
+                    if min(size) > 1 < step and grid.size == (size[0] * step, size[1] * step):
+                        self.grids[each] = Grid(grid.stride * step, size, dim)
+                        self._obstacle("makes channels of positions", grid.stride * step)
+                        break
 
     def _convolution(self, args: Sequence[Any], grid: Grid, out: Tensor) -> None:
         if args[0] not in self.grids:

@@ -81,14 +81,16 @@ def zoo(name: str | None, *, folder: Path | None) -> int:
 def atrous(args: argparse.Namespace) -> int:
     """Show what makes a network dense, and prove it; return 1 where that can't be."""
     from mmseg_deeplab_ext.backbones.atrous_report import report
+    from mmseg_deeplab_ext.building import building
 
     try:
-        return report(
-            args.model,
-            args.output_stride,
-            verify=args.verify,
-            image_size=args.image_size and tuple(args.image_size),
-        )
+        with building(args.model):
+            return report(
+                args.model,
+                args.output_stride,
+                verify=args.verify,
+                image_size=args.image_size and tuple(args.image_size),
+            )
     except DeepLabExtError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

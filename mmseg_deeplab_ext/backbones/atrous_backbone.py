@@ -75,6 +75,8 @@ class AtrousBackbone(BaseModule):
         # Batch norms of timm may hold an activation, and any network's may stand where they like.
         self.children_in_any_order = self.initialises_itself
         nominal = build_network(network, arguments)
+        if with_cp:
+            _recompute(nominal)  # first: it may run other modules then, as timm does
         seen = trace(nominal, image_size)
         found = find_end_points(seen, end_points)
         self.output_stride, self.norm_eval = output_stride, norm_eval
@@ -85,8 +87,7 @@ class AtrousBackbone(BaseModule):
         self._frozen = _all_before(seen, last_frozen)
         self._frozen_weights = {name for name, before in seen.used.items() if before < last_frozen}
         self.network = to_output_stride(nominal, output_stride, image_size=image_size)
-        if with_cp:
-            _recompute(self.network, self.end_points)
+        _keep_tapped_units(self.network, self.end_points)
         _drop_the_rest(self.network, seen, last)
         self._maps: dict[str, list[Any]] | None = None
         self._watch()
@@ -213,18 +214,22 @@ def _drop_the_rest(network: nn.Module, seen: Trace, ended: int) -> None:
             gone += (f"{name}.",)
 
 
-def _recompute(network: nn.Module, end_points: Sequence[EndPoint]) -> None:
-    """Let a network recompute its units in the backward pass, but those with an end point inside.
-
-    Recomputed, that one's map would have no gradient.
-    """
+def _recompute(network: nn.Module) -> None:
+    """Let a network recompute its units in the backward pass."""
     enable: Callable[[], None] | None = getattr(network, "set_grad_checkpointing", None)
-    units = {name: unit for name, unit in network.named_modules() if hasattr(unit, "with_cp")}
+    units = [module for module in network.modules() if hasattr(module, "with_cp")]
     if enable is None and not units:
         raise ConfigError(
             f"with_cp: {type(network).__name__} has no means of recomputing its units: leave it out"
         )
     if enable is not None:
         enable()
-    for name, unit in units.items():
-        unit.with_cp = not any(point.name.startswith(f"{name}.") for point in end_points)
+    for module in units:
+        module.with_cp = True
+
+
+def _keep_tapped_units(network: nn.Module, end_points: Sequence[EndPoint]) -> None:
+    """Recompute no unit with an end point inside: that one's map would have no gradient."""
+    for name, unit in network.named_modules():
+        if hasattr(unit, "with_cp") and any(p.name.startswith(f"{name}.") for p in end_points):
+            unit.with_cp = False

@@ -16,7 +16,7 @@ def lively(model, seed=0):
         if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
             for tensor in (module.weight, module.bias):
                 nn.init.uniform_(tensor, 0.5, 1.5, generator=generator)
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if getattr(module, "running_mean", None) is not None:
             module.running_mean.uniform_(-0.5, 0.5, generator=generator)
             module.running_var.uniform_(0.5, 1.5, generator=generator)
     model.eval()  # MMSegmentation's return nothing

@@ -69,6 +69,10 @@ NETWORKS = {
     "group norm": lambda: chain(
         conv(6, 6, stride=2), nn.GroupNorm(3, 6), conv(6, 6, stride=2), nn.GroupNorm(2, 6)
     ),
+    "instance norm": lambda: chain(
+        conv(6, 6, stride=2), nn.InstanceNorm2d(6, affine=True), conv(6, 6, stride=2),
+        nn.InstanceNorm2d(6), conv(6, 6), nn.BatchNorm2d(6, track_running_stats=False),
+    ),
     "partial pools": lambda: chain(
         nn.MaxPool2d(3, 2, ceil_mode=True), conv(6, 6), nn.MaxPool2d(2), conv(6, 6),
         nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.AvgPool2d(2), conv(6, 6),

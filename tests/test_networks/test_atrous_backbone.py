@@ -225,3 +225,6 @@ def test_the_command_ends_with_1_where_a_network_can_t_be_made_dense(tmp_path, c
     assert capsys.readouterr().err.startswith("error: output_stride=64")
     assert main(["atrous", str(tmp_path / "absent.py"), "--output-stride", "8"]) == 1
     assert "there is no config file" in capsys.readouterr().err
+    (tmp_path / "config.py").write_text("model = dict(backbone=dict(type='Absent'))")
+    assert main(["atrous", str(tmp_path / "config.py"), "--output-stride", "8"]) == 1
+    assert "config.py can't be built: KeyError: 'Absent is not in" in capsys.readouterr().err

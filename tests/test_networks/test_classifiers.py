@@ -56,7 +56,10 @@ def test_the_dense_maps_subsampled_equal_the_originals(name):
     ("network", "message"),
     [
         ("timm/vit_tiny_patch16_224", "at stride 16|strides 16"),
-        ("timm/swin_tiny_patch4_window7_224", "attention"),
+        (
+            "timm/swin_tiny_patch4_window7_224",
+            r"layers\.2\.downsample\.norm makes channels of positions, at stride 16",
+        ),
         ("timm/hrnet_w18_small", r"stage3.*resizes maps \(upsample_nearest2d\), at stride 16"),
         ("torchvision/inception_v3", "Mixed_6a .*3x3 window with stride 2"),
     ],

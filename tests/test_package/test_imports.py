@@ -64,7 +64,7 @@ MAY_IMPORT = {
         *("atomic_files", "building", "config_view", "conversion", "datasets", "inference"),
         *("launch", "progress", "wording", "writable"),
     },
-    "__main__": {"backbones", "checkpoints", "compat", "hosts"},
+    "__main__": {"backbones", "building", "checkpoints", "compat", "hosts"},
 }
 
 # What works where PyTorch and MMSegmentation are absent: these modules and rooms.

@@ -44,10 +44,10 @@ class Frames:
     def of(self, model: nn.Module) -> Iterator[Frames]:
         """Watch a network."""
         handles = []
-        for name, module in model.named_modules():
-            handles.append(module.register_forward_pre_hook(self._enter(name), with_kwargs=True))
-            handles.append(module.register_forward_hook(self._leave))
         try:
+            for name, module in model.named_modules():
+                entered = module.register_forward_pre_hook(self._enter(name), with_kwargs=True)
+                handles += [entered, module.register_forward_hook(self._leave)]
             yield self
         finally:
             for handle in handles:

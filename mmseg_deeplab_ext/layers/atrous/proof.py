@@ -150,9 +150,19 @@ class _NominalMeans(TorchDispatchMode):
         if dim is None or not isinstance(args[0], Tensor) or args[0].dim() <= dim + 1:
             return func(*args, **kwargs)
         some = (*[slice(None)] * dim, *[slice(None, None, rate)] * 2)
-        if operation != "native_group_norm":
-            return func(args[0][some], *args[1:], **kwargs)
-        return _group_norm(func, args, some)
+        if "batch_norm" in operation:
+            return _batch_norm(args, some)
+        if operation == "native_group_norm":
+            return _group_norm(func, args, some)
+        return func(args[0][some], *args[1:], **kwargs)
+
+
+def _batch_norm(args: Sequence[Any], some: tuple[slice, ...]) -> Any:
+    """A norm of each channel, or of each image's (instance norm), with their statistics."""
+    x, weight, bias, eps = *args[:3], args[-1]
+    variance, mean = torch.var_mean(x[some], (0, 2, 3), correction=0)
+    out = nn.functional.batch_norm(x, mean, variance, weight, bias, eps=eps)
+    return out, mean, variance
 
 
 def _group_norm(func: Any, args: Sequence[Any], some: tuple[slice, ...]) -> Any:

@@ -141,6 +141,10 @@ class _Follower(TorchDispatchMode):
             self._slice(args, grid, out)
         else:
             self._other(operation, grid, out)
+        # In evaluation mode, True is a norm by the map's own statistics (instance norm).
+        own_statistics = "batch_norm" in operation and any(each is True for each in args)
+        if operation == "native_group_norm" or own_statistics:
+            self._global_pool(operation, grid)
 
     def _find_coarser(self, maps: list[Tensor]) -> None:
         """Several positions may have become channels of one, by views alone."""
@@ -214,8 +218,6 @@ class _Follower(TorchDispatchMode):
                 found = self._changed(operation, grid, tensor)
             if found is not None:
                 self.grids[tensor] = found
-        if operation == "native_group_norm":
-            self._global_pool(operation, grid)
 
     def _changed(self, operation: str, grid: Grid, out: Tensor) -> Grid | None:
         """The grid of what has other positions than what entered; None where it has none."""

@@ -24,7 +24,7 @@ def folded(module: nn.Module, run: Callable[[nn.Module], Any]) -> nn.Module:
     ``run`` uses the module once, on any image. It shows which batch norm takes a convolution's
     output, and whether anything else does: the order in which a class makes its layers is not
     always that of their use (``ConvModule`` with ``order=("norm", "act", "conv")``), and what is
-    used twice, or not by ``run``, stays as it is; so does what is in a module whose
+    used twice, or not by ``run``, stays as it is; so does what has hooks, or is in a module whose
     ``children_in_any_order`` says that its batch norms may do more. Kernels are multiplied in
     float64 and rounded once.
     """
@@ -61,6 +61,8 @@ def _pairs(
     strangers = [m for m in module.modules() if getattr(m, "children_in_any_order", False)]
     inner = {each for stranger in strangers for each in stranger.modules()}
     for each in set(module.modules()) - inner:
+        if each._forward_hooks or each._forward_pre_hooks:
+            continue  # someone looks at what it takes or gives, or changes it (spectral_norm)
         if type(each) in _CONVS:
             handles.append(each.register_forward_hook(flow.made))
         elif type(each) in _NORMS and each.running_mean is not None and not each.training:

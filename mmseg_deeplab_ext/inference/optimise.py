@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from functools import wraps
 from typing import Any, Callable
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.errors import ConfigError
@@ -18,15 +21,19 @@ _SMALL = ((65, 65), (128, 128))
 
 _USUAL = (513, 513)
 
+_TOLERANCE = 1e-2
+"""How far a copy's logits may be off, as a share of their mean: GPUs round maps to TF32, and what
+misreads a map of another layout, as a compiled operator may, is wrong altogether."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def optimise(segmentor: nn.Module, *, dtype: str = "fp32") -> nn.Module:
-    """Copy a segmentor for inference: batch norms folded, channels-last, quick depthwise forms.
+    """Copy a segmentor for inference: batch norms folded; on CPUs channels-last, quick depthwise.
 
     In float32 what it computes is the same to rounding. Any segmentor of MMSegmentation's will do;
-    what can't be folded stays as it is.
+    what can't be folded stays as it is, and so does a network whose copy is found to fail or to
+    compute something else, which the log says.
 
     Args:
         segmentor: On its device, with its weights. It is left as it is, and shares none of them.
@@ -70,21 +77,33 @@ def _in_float(forward: Callable[..., Any]) -> Callable[..., Any]:
     return converted
 
 
+@torch.no_grad()
 def _optimised_by_images(segmentor: nn.Module) -> nn.Module:
+    """What computes the same as before; a copy as it is, if that can't be had."""
+    reason = "its quicker copy computes something else"
     for size in _sizes(segmentor):
-        image = _grey_image(segmentor, size)
+        images, before = _noise(segmentor, size), []
         try:
-            return optimised(segmentor, lambda module: configured_logits(module, image))  # noqa: B023
-        except Exception:  # anyone's network: too small an image, say
-            continue
-    return optimised(segmentor, lambda module: None)
+            result = optimised(
+                segmentor,
+                lambda module: before.append(configured_logits(module, images)),  # noqa: B023
+            )
+            difference = (configured_logits(result, images) - before[0]).abs().mean()
+            if difference <= _TOLERANCE * before[0].abs().mean():
+                return result
+        except Exception as error:  # anyone's network: too small an image, say
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    print_log(f"The network runs as it is, not optimised ({reason}).", "current", logging.WARNING)
+    return copy.deepcopy(segmentor).eval()
 
 
 @torch.no_grad()
 def optimised(module: nn.Module, run: Callable[[nn.Module], Any]) -> nn.Module:
     """The same of any module, ``run`` as in :func:`~mmseg_deeplab_ext.inference.folding.folded`."""
-    result = folded(module, run).to(memory_format=torch.channels_last)
-    use_quick_depthwise(result)
+    result = folded(module, run)
+    # The layout was not measured on GPUs, where depthwise convolutions in float32 may lose by it.
+    if all(each.device.type == "cpu" for each in result.parameters()):
+        use_quick_depthwise(result.to(memory_format=torch.channels_last))
     return result
 
 
@@ -96,11 +115,14 @@ def _sizes(segmentor: nn.Module) -> list[tuple[int, int]]:
     trained = getattr(preprocessor, "size", None)
     crop = tuple(test_cfg.get("crop_size") or evaluated.get("size") or trained or _USUAL)
     # A window must not move: what runs twice is not folded.
-    return [crop] if test_cfg.get("mode") == "slide" else [*_SMALL, crop]
+    slides = test_cfg.get("mode") == "slide"
+    small = [each for each in _SMALL if not slides or (each[0] <= crop[0] and each[1] <= crop[1])]
+    return [*small, crop]
 
 
-def _grey_image(segmentor: nn.Module, size: tuple[int, int]) -> Tensor:
-    parameter = next(segmentor.parameters())
+def _noise(segmentor: nn.Module, size: tuple[int, int]) -> Tensor:
+    """Two images: what a layout breaks may show in batches only."""
     mean = getattr(getattr(segmentor, "data_preprocessor", None), "mean", None)
     channels = 3 if mean is None else mean.numel()
-    return torch.zeros(1, channels, *size, device=parameter.device, dtype=parameter.dtype)
+    noise = torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(0))
+    return noise.to(next(segmentor.parameters()))

@@ -16,12 +16,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
-from mmseg_deeplab_ext.errors import (
-    ConfigError,
-    PredictionError,
-    UnreadableImageError,
-    UnwritableFileError,
-)
+from mmseg_deeplab_ext.errors import PredictionError, UnreadableImageError, UnwritableFileError
 from mmseg_deeplab_ext.inference.config import crop_of, test_pipeline
 from mmseg_deeplab_ext.inference.labels import image_labels
 from mmseg_deeplab_ext.inference.load import load_segmentor
@@ -32,6 +27,7 @@ from mmseg_deeplab_ext.launch.distributed import device_of_this_process
 from mmseg_deeplab_ext.prediction.batches import batches, bounded_map
 from mmseg_deeplab_ext.prediction.colours import class_colours
 from mmseg_deeplab_ext.prediction.modes import use_mode
+from mmseg_deeplab_ext.prediction.options import PredictOptions
 from mmseg_deeplab_ext.prediction.outputs import Outputs
 from mmseg_deeplab_ext.prediction.pictures import Picture, find_pictures
 from mmseg_deeplab_ext.prediction.preparation import Preparation, Prepared
@@ -46,30 +42,6 @@ _UNWRITTEN_AT_MOST = 3
 
 _NETWORK_ERRORS = (RuntimeError, ValueError, AssertionError, MemoryError)
 """What a segmentor, which may be anyone's, raises about an image: too large, too small, ..."""
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """How to predict.
-
-    Attributes:
-        mode: See :func:`mmseg_deeplab_ext.prediction.modes.use_mode`.
-        batch_size: Images per forward pass; those of one pass have equal (padded) sizes.
-        device: As PyTorch names it; by default the GPU if there is one, else the CPU.
-        amp: Compute in float16 on a GPU, in bfloat16 on a CPU.
-        launcher: What started this process and others that share the images: ``pytorch``,
-            ``slurm``, ``mpi``, or ``none``.
-        optimise: Make the segmentor quicker first; its labels are equal to rounding.
-        dtype: Of the network then, see :func:`mmseg_deeplab_ext.inference.optimise.optimise`.
-    """
-
-    mode: str | None = None
-    batch_size: int = 1
-    device: str | None = None
-    amp: bool = False
-    launcher: str = "none"
-    optimise: bool = True
-    dtype: str = "fp32"
 
 
 _Ready = Tuple[Picture, Prepared]
@@ -105,11 +77,9 @@ def predict_files(
     Raises:
         PredictionError: There are no images, or files of their predictions exist; or those of
             several images in a row can't be written.
-        ConfigError: The config, the options or the output folder can't be used.
+        ConfigError: The config or the output folder can't be used.
         CheckpointError: The checkpoint can't be read, or does not fit.
     """
-    if options.batch_size < 1:
-        raise ConfigError(f"The batch size is {options.batch_size}; at least 1 is needed.")
     report = Report() if report is None else report
     team = Team(options.launcher)
     with team.first_alone():

@@ -100,7 +100,7 @@ class Team:
         """Called by each process when it is done; the first one goes on until all are.
 
         Yields:
-            How many pictures are done, twice a second and at the end.
+            In the first process, how many pictures are done, twice a second and at the end.
 
         Raises:
             PredictionError: Nothing was done for long.
@@ -120,7 +120,8 @@ class Team:
             yield done[0]
             time.sleep(_PAUSE)
             finished = self.count("finished", by=0)
-        yield self.count(DONE, by=0)
+        if self.leads:  # with Slurm the store may end with the first process, before the others
+            yield self.count(DONE, by=0)
 
     def count(self, what: str, *, by: int = 1) -> int:
         """Add to a count that all processes share; returns what it is then."""

@@ -77,6 +77,13 @@ def convs(*order, twice=False):
     return block
 
 
+def hooked(name):
+    """The same, doubled by a hook on one of its layers."""
+    block = convs("conv", "norm", "relu")
+    getattr(block, name).register_forward_hook(lambda module, inputs, output: 2 * output)
+    return block
+
+
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("block", "norms"),
@@ -86,8 +93,13 @@ def convs(*order, twice=False):
         (convs("conv", "relu", "norm"), 1),
         (convs("conv", "norm", "relu", twice=True), 1),
         (nn.Sequential(ConvAWS2d(3, 3, 3), nn.BatchNorm2d(3)).eval(), 1),
+        (hooked("conv"), 1),
+        (hooked("norm"), 1),
     ],
-    ids=["behind", "before", "behind-relu", "used-twice", "standardised-weights"],
+    ids=[
+        *("behind", "before", "behind-relu", "used-twice", "standardised-weights"),
+        *("looked-at-before", "looked-at-behind"),
+    ],
 )
 def test_only_a_batch_norm_that_alone_takes_a_convolutions_output_is_folded(block, norms):
     x = torch.randn(1, 3, 9, 9)

@@ -11,6 +11,7 @@ from mmseg.utils import register_all_modules
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmseg_deeplab_ext.inference import optimise as optimise_module
 from mmseg_deeplab_ext.inference.depthwise import (
     QuickDepthwiseConv2d,
     has_forms,
@@ -114,15 +115,21 @@ OTHERS = {
 }
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("kind", OTHERS)
-def test_any_segmentor_is_optimised_and_left_as_it_is(kind):
+def built(config, *, variance=(0.5, 1.5)):
+    """A segmentor whose batch norms do something."""
     torch.manual_seed(0)
-    model = MODELS.build(ConfigDict(copy.deepcopy({**STOCK, **OTHERS[kind]}))).eval()
+    model = MODELS.build(ConfigDict(copy.deepcopy({**STOCK, **config}))).eval()
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             nn.init.uniform_(module.running_mean, -0.1, 0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.running_var, *variance)
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", OTHERS)
+def test_any_segmentor_is_optimised_and_left_as_it_is(kind):
+    model = built(OTHERS[kind])
     before = copy.deepcopy(model.state_dict())
     image = torch.randn(1, 3, 128, 192)
     expected = configured_logits(model, image)
@@ -134,6 +141,32 @@ def test_any_segmentor_is_optimised_and_left_as_it_is(kind):
     assert all(torch.equal(before[name], after[name]) for name in before)
     left = sum(isinstance(module, _BatchNorm) for module in quick.modules())
     assert left < sum(isinstance(module, _BatchNorm) for module in model.modules())
+
+
+class _LayoutMatters(nn.Module):
+    """Like layers that take every map for a contiguous one: with an error, or without."""
+
+    def __init__(self, *, says_so):
+        super().__init__()
+        self.says_so = says_so
+
+    def forward(self, x):
+        flat = x.view(-1) if self.says_so else x.as_strided((x.numel(),), (1,))
+        return flat.reshape(x.shape)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_network_that_another_layout_breaks_runs_as_it_is(says_so, monkeypatch):
+    log = []
+    monkeypatch.setattr(optimise_module, "print_log", lambda message, *others: log.append(message))
+    # Untrained networks tell images apart only if their batch norms amplify.
+    model = built(dict(OTHERS["slide"], test_cfg=dict(mode="whole")), variance=(0.01, 0.02))
+    model.decode_head.dropout = _LayoutMatters(says_so=says_so)
+    image = torch.randn(2, 3, 65, 97)
+    assert torch.equal(configured_logits(optimise(model), image), configured_logits(model, image))
+    (said,) = log
+    assert ("view size" in said) is says_so
 
 
 @torch.no_grad()

@@ -372,6 +372,7 @@ def test_a_config_without_a_test_pipeline_is_an_error(predict, net, tmp_path, li
     ("options", "message"),
     [
         (["--batch-size", "0"], "batch size is 0"),
+        (["--amp", "--dtype", "fp16"], "pass one of them"),
         (["--opacity", "1.5"], "opacity is 1.5"),
         (["--device", "nonsense"], "--device nonsense: "),
         (["--device", "cuda:64"], "--device cuda:64: PyTorch .* sees"),

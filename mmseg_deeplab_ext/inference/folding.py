@@ -35,7 +35,7 @@ def folded(module: nn.Module, run: Callable[[nn.Module], Any]) -> nn.Module:
         for name, child in parent.named_children():
             if child in norms:
                 setattr(parent, name, nn.Identity())
-    return result.eval()  # AtrousBackbone watches the new modules from then on
+    return result
 
 
 def _fold(conv: nn.Conv2d, norm: nn.Module) -> None:

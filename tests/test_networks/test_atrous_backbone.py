@@ -12,7 +12,6 @@ from torch import nn
 
 from mmseg_deeplab_ext.__main__ import main
 from mmseg_deeplab_ext.errors import ConfigError
-from mmseg_deeplab_ext.inference.folding import folded
 from tests.support.dense_proof import SIZE
 
 register_all_modules()
@@ -113,15 +112,6 @@ def test_maps_come_from_batch_norms_that_were_replaced_by_synchronised_ones():
     synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(backbone).eval()
     assert isinstance(synchronised.network[3], nn.SyncBatchNorm)
     torch.testing.assert_close(synchronised(IMAGE), expected)
-
-
-def test_maps_come_from_batch_norms_that_were_folded():
-    backbone = build(dict(MOBILE), out_strides=(4, 32), end_points={4: "layer2.0.conv.2.bn"}).eval()
-    with torch.no_grad():
-        expected = backbone(IMAGE)
-        quick = folded(backbone, lambda copied: copied(IMAGE))
-        assert isinstance(quick.network.layer2[0].conv[2].bn, nn.Identity)
-        torch.testing.assert_close(quick(IMAGE), expected)
 
 
 def test_more_may_be_frozen_than_there_is():

@@ -82,7 +82,7 @@ def test_a_run_of_which_a_process_dies_fails_reports_and_is_continued(
     )
     assert result.returncode != 0
     done = len(labels(tmp_path))
-    assert 4 <= done < 40
+    assert 2 <= done < 40
     assert f"predicted: {done} of 40 images" in result.stdout
     assert f"not reached: {40 - done} of 40 images; --skip-existing" in result.stderr
     command = [net.dying, net.pth, *options, "--device", "cpu", "--skip-existing"]

@@ -6,7 +6,6 @@ from typing import Any, Callable, Mapping, Sequence
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, initialize
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.backbones.classifiers import build_network
@@ -16,6 +15,7 @@ from mmseg_deeplab_ext.layers.atrous import plan_output_stride, to_output_stride
 from mmseg_deeplab_ext.layers.atrous.end_points import EndPoint, find_end_points
 from mmseg_deeplab_ext.layers.atrous.frames import tensors_in
 from mmseg_deeplab_ext.layers.atrous.seen import Trace
+from mmseg_deeplab_ext.layers.batch_norm import keep_statistics
 from mmseg_deeplab_ext.registry import MODELS
 from mmseg_deeplab_ext.wording import listed
 
@@ -133,9 +133,7 @@ class AtrousBackbone(BaseModule):
         self._watch()
         self._freeze()
         if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            keep_statistics(self)
         return self
 
     def _watch(self) -> None:

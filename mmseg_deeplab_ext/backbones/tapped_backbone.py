@@ -6,11 +6,11 @@ from typing import Any, Callable, Sequence
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
 from mmseg_deeplab_ext.config_values import ascending_numbers, check_choice
 from mmseg_deeplab_ext.layers import UnitGeometry, walk_output_stride
+from mmseg_deeplab_ext.layers.batch_norm import keep_statistics
 from mmseg_deeplab_ext.layers.specified_module import SpecifiedModule, prepared_init_cfg
 from mmseg_deeplab_ext.specs.backbone import FINAL_OUTPUT, BackboneSpec, StemConv
 
@@ -115,9 +115,7 @@ class TappedBackbone(SpecifiedModule, BaseModule):
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            keep_statistics(self)
         return self
 
     def _freeze_stages(self) -> None:

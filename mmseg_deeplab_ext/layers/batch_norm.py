@@ -1,6 +1,9 @@
-"""Batch-norm constants of the official code in PyTorch's terms."""
+"""Batch-norm constants of the official code in PyTorch's terms, and fixed moving statistics."""
 
 from __future__ import annotations
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_deeplab_ext.specs.backbone import BatchNorm
 
@@ -22,3 +25,10 @@ def tf_norm_cfg(norm_cfg: dict | None, batch_norm: BatchNorm) -> dict:
     if norm_cfg.get("type") not in _BATCH_NORM_TYPES:
         return norm_cfg
     return {"momentum": round(1 - batch_norm.decay, 10), "eps": batch_norm.eps, **norm_cfg}
+
+
+def keep_statistics(module: nn.Module) -> None:
+    """Put all batch norms of a module into evaluation mode, whatever mode the module is in."""
+    for each in module.modules():
+        if isinstance(each, _BatchNorm):
+            each.eval()
